@@ -1,0 +1,876 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fcng: the web-server side of FastCGI 1.0.
+ *
+ * This is the whole public interface of the core.  The core performs no I/O,
+ * reads no clock, starts no thread and opens no file: bytes that the host
+ * read go in, events come out; requests go in, bytes to write come out; time
+ * is an argument (microseconds of any monotonic clock).  Events are pulled,
+ * never called back, so there is no re-entrancy rule.
+ *
+ * One object has one owner at a time; the core takes no lock.
+ *
+ * In the order of a request's life:
+ *   address, pool words    what the operator typed
+ *   env, params            facts about a request -> CGI variables -> bytes
+ *   pool                   which connection: use one, open one, wait, refuse
+ *   conn, request          records out, events in
+ *   head                   STDOUT -> the CGI response head
+ *   lines, messages        what the operator reads
+ *
+ * "Spec" is the FastCGI Specification 1.0 unless another one is named.
+ */
+#ifndef FCNG_FCNG_H
+#define FCNG_FCNG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FCNG_VERSION_MAJOR 0
+#define FCNG_VERSION_MINOR 1
+#define FCNG_VERSION_PATCH 0
+#define FCNG_VERSION "0.1.0"
+#define FCNG_VERSION_NUMBER                                                   \
+    ((FCNG_VERSION_MAJOR << 16) | (FCNG_VERSION_MINOR << 8)                   \
+     | FCNG_VERSION_PATCH)
+
+/* The version of the core that is running, as FCNG_VERSION. */
+const char *fcng_version(void);
+
+/* ------------------------------------------------------------ basics --- */
+
+/* Bytes somebody else owns; not terminated. */
+typedef struct fcng_str {
+    const char *data;
+    size_t len;
+} fcng_str;
+
+#define FCNG_STR(literal) { literal, sizeof(literal) - 1 }
+#define FCNG_NEVER UINT64_MAX
+#define FCNG_LENGTH_UNKNOWN UINT64_MAX
+
+/*
+ * The memory hook.  |alloc| and |resize| return NULL when there is no memory;
+ * |release| takes NULL.  A NULL hook in any call means malloc, realloc, free.
+ * The hook must live as long as the objects made with it.
+ */
+typedef struct fcng_mem {
+    void *(*alloc)(size_t len, void *ctx);
+    void *(*resize)(void *ptr, size_t len, void *ctx);
+    void (*release)(void *ptr, void *ctx);
+    void *ctx;
+} fcng_mem;
+
+/* What a call returns: zero or positive is fine, negative an error. */
+enum fcng_err {
+    FCNG_OK = 0,
+    FCNG_AGAIN = 1, /* nothing yet; not an error */
+
+    FCNG_ERR_NOMEM = -1,
+    FCNG_ERR_INVALID = -2,  /* the call breaks its contract */
+    FCNG_ERR_FULL = -3,     /* no request id is free on this connection */
+
+    /* what an application's bytes can do wrong; the connection is lost */
+    FCNG_ERR_VERSION = -10, /* a record's version is not 1 */
+    FCNG_ERR_RECORD = -11,  /* a type or id an application must not send */
+    FCNG_ERR_END_BODY = -12, /* END_REQUEST shorter than 8 bytes */
+    FCNG_ERR_CLOSED = -13,  /* closed before END_REQUEST */
+    FCNG_ERR_IO = -14,      /* the host's read or write failed */
+    FCNG_ERR_TIMEOUT = -15, /* the host's timer fired */
+
+    /* END_REQUEST with a protocolStatus other than REQUEST_COMPLETE */
+    FCNG_ERR_CANT_MPX = -20,
+    FCNG_ERR_OVERLOADED = -21,
+    FCNG_ERR_UNKNOWN_ROLE = -22,
+    FCNG_ERR_STATUS = -23, /* a protocolStatus the specification lacks */
+
+    /* one request's own */
+    FCNG_ERR_PARAM_SIZE = -30,   /* a name-value pair over 65528 bytes */
+    FCNG_ERR_PARAM_NAME = -31,   /* an empty name, or NUL or '=' in it */
+    FCNG_ERR_PARAM_NUL = -32,    /* a NUL byte in a value (RFC 3875 4.1) */
+    FCNG_ERR_PARAM_ENCODING = -33, /* not a sequence of name-value pairs */
+    FCNG_ERR_STDIN_SHORT = -34,  /* ended before the length announced */
+    FCNG_ERR_STDIN_LONG = -35,   /* more than the length announced */
+    FCNG_ERR_PATH = -36,         /* NUL, CR or LF in a path */
+
+    /* the response head (RFC 3875 section 6) */
+    FCNG_ERR_HEAD_MISSING = -40, /* ended before the head was complete */
+    FCNG_ERR_HEAD_SIZE = -41,
+    FCNG_ERR_HEAD_SYNTAX = -42,
+    FCNG_ERR_HEAD_STATUS = -43,
+    FCNG_ERR_HEAD_LENGTH = -44, /* Content-Length invalid or contradictory */
+    FCNG_ERR_BODY_SHORT = -45,  /* less than Content-Length announced */
+
+    /* the pool */
+    FCNG_ERR_QUEUE_FULL = -50,
+    FCNG_ERR_QUEUE_TIMEOUT = -51,
+    FCNG_ERR_CONNECT = -52,
+
+    /* configuration words and addresses */
+    FCNG_ERR_WORD = -60,
+    FCNG_ERR_VALUE = -61,
+    FCNG_ERR_ADDRESS = -62
+};
+
+/* A sentence fragment for logs, e.g. "closed before END_REQUEST".
+   Never NULL.  Errors: none. */
+const char *fcng_strerror(int err);
+
+/* ------------------------------------------------- protocol constants --- */
+
+enum fcng_role {
+    FCNG_RESPONDER = 1,
+    FCNG_AUTHORIZER = 2,
+    FCNG_FILTER = 3
+};
+
+enum fcng_protocol_status {
+    FCNG_REQUEST_COMPLETE = 0,
+    FCNG_CANT_MPX_CONN = 1,
+    FCNG_OVERLOADED = 2,
+    FCNG_UNKNOWN_ROLE = 3
+};
+
+enum fcng_stream {
+    FCNG_STDIN = 5,
+    FCNG_STDOUT = 6,
+    FCNG_STDERR = 7,
+    FCNG_DATA = 8
+};
+
+#define FCNG_HEADER_LEN 8
+#define FCNG_MAX_CONTENT 65535
+/* What one of our own records carries at most: 8-aligned, so that a receiver
+   that adds padding stays under 65535 (php-fpm refuses more). */
+#define FCNG_MAX_PAYLOAD 65528
+
+/* ------------------------------------------------------------- params --- */
+
+/*
+ * A growing block of encoded name-value pairs (Spec 3.4), without record
+ * headers: those are added when a request is submitted.
+ */
+typedef struct fcng_params {
+    char *data;
+    size_t len; /* bytes used */
+    size_t cap;
+    const fcng_mem *mem;
+} fcng_params;
+
+/* Starts an empty block; |mem| may be NULL.  Errors: none. */
+void fcng_params_init(fcng_params *params, const fcng_mem *mem);
+
+/* Gives the memory back; the block is empty afterwards. */
+void fcng_params_fini(fcng_params *params);
+
+/* Makes room for |more| further bytes.  Errors: FCNG_ERR_NOMEM. */
+int fcng_params_reserve(fcng_params *params, size_t more);
+
+/*
+ * Appends one pair.  Values may hold any byte but NUL; the value may be empty,
+ * the name may not.  On an error the block is as before.
+ * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PARAM_NAME, FCNG_ERR_PARAM_NUL.
+ */
+int fcng_params_add(fcng_params *params, fcng_str name, fcng_str value);
+
+/* Appends pairs that were encoded before (constants of a configuration).
+   Errors: FCNG_ERR_NOMEM. */
+int fcng_params_append(fcng_params *params, fcng_str encoded);
+
+/* Bytes that a pair with these lengths takes. */
+size_t fcng_params_size(size_t name_len, size_t value_len);
+
+/*
+ * Takes the next pair off |encoded|; |name| and |value| point into it.
+ * Returns FCNG_OK, or FCNG_AGAIN at the end.
+ * Errors: FCNG_ERR_PARAM_ENCODING (a length beyond the block).
+ */
+int fcng_params_next(fcng_str *encoded, fcng_str *name, fcng_str *value);
+
+/* ---------------------------------------------------------------- env --- */
+
+/*
+ * The default CGI variables (RFC 3875 section 4.1 and what PHP and others
+ * expect), in the order in which they are sent.
+ */
+enum fcng_env_var {
+    FCNG_ENV_GATEWAY_INTERFACE,
+    FCNG_ENV_SERVER_SOFTWARE,
+    FCNG_ENV_SERVER_PROTOCOL,
+    FCNG_ENV_SERVER_NAME,
+    FCNG_ENV_SERVER_ADDR,
+    FCNG_ENV_SERVER_PORT,
+    FCNG_ENV_REMOTE_ADDR,
+    FCNG_ENV_REMOTE_PORT,
+    FCNG_ENV_REMOTE_HOST,
+    FCNG_ENV_REMOTE_USER,
+    FCNG_ENV_AUTH_TYPE,
+    FCNG_ENV_REQUEST_METHOD,
+    FCNG_ENV_REQUEST_SCHEME,
+    FCNG_ENV_HTTPS,
+    FCNG_ENV_REQUEST_URI,
+    FCNG_ENV_DOCUMENT_URI,
+    FCNG_ENV_QUERY_STRING,
+    FCNG_ENV_CONTENT_TYPE,
+    FCNG_ENV_CONTENT_LENGTH,
+    FCNG_ENV_DOCUMENT_ROOT,
+    FCNG_ENV_SCRIPT_NAME,
+    FCNG_ENV_SCRIPT_FILENAME,
+    FCNG_ENV_PATH_INFO,
+    FCNG_ENV_PATH_TRANSLATED,
+    FCNG_ENV_REDIRECT_STATUS,
+    FCNG_ENV_COUNT
+};
+
+/* The facts about one request: a value for each variable; data == NULL means
+   that the variable is not sent. */
+typedef struct fcng_env {
+    fcng_str var[FCNG_ENV_COUNT];
+} fcng_env;
+
+/* The variable's name, e.g. "SCRIPT_FILENAME". */
+fcng_str fcng_env_name(enum fcng_env_var var);
+
+/* The variable with that name (exact case), or -1. */
+int fcng_env_find(fcng_str name);
+
+/*
+ * Appends every variable of |env| that has a value and whose bit
+ * (1u << fcng_env_var) is not in |skip|: those that the configuration replaces
+ * or removes.  Refuses a request whose SCRIPT_NAME, SCRIPT_FILENAME,
+ * PATH_INFO, PATH_TRANSLATED or DOCUMENT_URI holds NUL, CR or LF (one newline
+ * in a path was enough for CVE-2019-11043).
+ * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PATH, FCNG_ERR_PARAM_NUL.
+ */
+int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip);
+
+/* One HTTP request header field. */
+typedef struct fcng_field {
+    fcng_str name;
+    fcng_str value;
+} fcng_field;
+
+/* How request header fields become HTTP_* variables. */
+typedef struct fcng_fields_policy {
+    const fcng_str *taken; /* HTTP_* names set by configuration: not sent */
+    size_t ntaken;
+    bool underscores;      /* field names may hold '_' (nginx: underscores_in_headers) */
+    bool authorization;    /* Authorization and Proxy-Authorization are sent */
+} fcng_fields_policy;
+
+/*
+ * Appends an HTTP_* variable for each of |n| request header fields.  Several
+ * fields of one name are joined with ", " (Cookie: "; ").  Never sent: Proxy
+ * (httpoxy), Content-Type and Content-Length (they have variables of their
+ * own), hop-by-hop fields (Connection, Keep-Alive, TE, Trailer,
+ * Transfer-Encoding, Upgrade, Proxy-Connection), names with bytes other than
+ * letters, digits and '-' (and '_' where the policy allows it).  A name with
+ * '_' gives way to one with '-' that would make the same variable.
+ * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PARAM_NUL.
+ */
+int fcng_env_fields(fcng_params *params, const fcng_field *fields, size_t n,
+                    const fcng_fields_policy *policy);
+
+/*
+ * The HTTP_* variable of one request header field, written to |out| (at least
+ * name.len + 5 bytes).  Returns its length, or 0 when such a field is never
+ * sent.  |underscores|, |authorization| as in the policy.
+ */
+size_t fcng_env_field_name(char *out, fcng_str name,
+                           const fcng_fields_policy *policy);
+
+/* Whether a name configured for a parameter is one that a .htaccess file or
+   an authorizer must not set (SCRIPT_FILENAME, DOCUMENT_ROOT, PHP_VALUE,
+   PHP_ADMIN_VALUE, REMOTE_USER, AUTH_TYPE, HTTP_PROXY, LD_*). */
+bool fcng_env_is_trusted(fcng_str name);
+
+/* --------------------------------------------------------------- head --- */
+
+/* What the head of a response asks for (RFC 3875 section 6.2). */
+enum fcng_head_kind {
+    FCNG_HEAD_DOCUMENT,
+    FCNG_HEAD_LOCAL_REDIRECT,  /* Location: /path, no Status */
+    FCNG_HEAD_CLIENT_REDIRECT  /* Location: absolute */
+};
+
+/*
+ * The incremental parser of a CGI response head: a pure function of bytes and
+ * limits.  Zero it with fcng_head_init(); after FCNG_OK with |done| set the
+ * public members hold the result.  Members below "private" are the parser's.
+ */
+typedef struct fcng_head {
+    bool done;
+    unsigned status;         /* 100-999; 200 when the head names none,
+                                302 when it has only an absolute Location */
+    bool status_given;       /* by Status: or by a leading HTTP/x.y line */
+    enum fcng_head_kind kind;
+    uint64_t content_length; /* FCNG_LENGTH_UNKNOWN when not given */
+    size_t size;             /* bytes of the head so far */
+
+    /* private */
+    size_t max_size;
+    size_t scanned;          /* of the current line, without an end */
+    unsigned lines;
+    bool location_seen;
+    uint64_t body;           /* bytes let through by fcng_head_body() */
+} fcng_head;
+
+/* |max_size| bounds the whole head in bytes.  Errors: none. */
+void fcng_head_init(fcng_head *head, size_t max_size);
+
+/*
+ * Parses the next line of the head.  |in| holds |len| bytes that start where
+ * the last call's |consumed| ended; a line must be contiguous.
+ *
+ * Returns FCNG_OK with *consumed > 0 and either head->done set (the head is
+ * complete; in + *consumed is the body's first byte) or *field holding one
+ * field to pass on (name and value point into |in|, white space around the
+ * value removed).  A line with nothing to pass on (Status, a leading
+ * "HTTP/1.1 200 OK", fields that never go to a client: hop-by-hop ones,
+ * Transfer-Encoding) gives field->name.len == 0.  Content-Length and Location
+ * are both evaluated and passed on.
+ * FCNG_AGAIN: call again with the same bytes and more behind them
+ * (*consumed == 0).
+ *
+ * Lines end in LF or CR LF; a line that begins with white space (obs-fold),
+ * a name that is no token, control bytes in a value, NUL: FCNG_ERR_HEAD_SYNTAX.
+ * Errors: FCNG_ERR_HEAD_SIZE, _SYNTAX, _STATUS, _LENGTH.
+ */
+int fcng_head_parse(fcng_head *head, const char *in, size_t len,
+                    size_t *consumed, fcng_field *field);
+
+/*
+ * Says how many of |len| further body bytes may go to the client: all, unless
+ * Content-Length was given and would be exceeded (the excess is cut).
+ */
+size_t fcng_head_body(fcng_head *head, size_t len);
+
+/* The body has ended: FCNG_OK, FCNG_ERR_BODY_SHORT, or FCNG_ERR_HEAD_MISSING
+   when the head never was complete.  |no_body|: the answer to HEAD, 204 or
+   304, where Content-Length says nothing about the bytes that follow. */
+int fcng_head_finish(const fcng_head *head, bool no_body);
+
+/* ------------------------------------------------- requests and events --- */
+
+typedef struct fcng_conn fcng_conn;
+typedef struct fcng_request fcng_request;
+
+typedef struct fcng_conn_options {
+    bool keep_conn;          /* set FCGI_KEEP_CONN in BEGIN_REQUEST */
+    bool split_large_params; /* let a pair over 65528 bytes span records */
+    uint16_t max_streams;    /* 0 or 1: exclusive, one request at a time */
+} fcng_conn_options;
+
+/* A new connection object; the host keeps the descriptor.  NULL: no memory.
+   |mem| may be NULL.  Delete with fcng_conn_del(). */
+fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options);
+
+/* Frees the connection and its requests; borrowed bytes are not touched. */
+void fcng_conn_del(fcng_conn *conn);
+
+/* A request as the host submits it. */
+typedef struct fcng_submit {
+    enum fcng_role role;
+    fcng_str params;       /* encoded pairs; copied by the call */
+    uint64_t stdin_length; /* bytes; FCNG_LENGTH_UNKNOWN when streamed */
+    uint64_t data_length;  /* FCGI_DATA of a Filter; else 0 */
+    void *user;            /* comes back in every event */
+} fcng_submit;
+
+/*
+ * Begins a request: BEGIN_REQUEST, PARAMS (pairs aligned to records), and with
+ * stdin_length 0 the end of STDIN are queued for one write.
+ * The request is valid until fcng_request_release() or fcng_conn_del().
+ * Errors: FCNG_ERR_NOMEM, FCNG_ERR_FULL, FCNG_ERR_PARAM_SIZE,
+ * FCNG_ERR_PARAM_ENCODING, FCNG_ERR_CLOSED (the connection has failed);
+ * nothing is queued then.
+ * Spec: 5.1, 5.2, 6.1.
+ */
+int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
+                     fcng_request **request);
+
+/*
+ * Offers the next bytes of STDIN or (Filter, after STDIN's end) DATA.  The
+ * bytes are borrowed until fcng_request_sent() has counted them.  |fin| with
+ * or after the last byte ends the stream; it is refused when fewer bytes than
+ * announced were offered, so a cut body never looks complete.
+ * Returns FCNG_OK, or FCNG_AGAIN when 16 slices are waiting already.
+ * Errors: FCNG_ERR_STDIN_SHORT, FCNG_ERR_STDIN_LONG, FCNG_ERR_INVALID
+ * (stream not open).
+ * Spec: 5.3, 6.2, 6.4.
+ */
+int fcng_request_offer(fcng_request *request, enum fcng_stream stream,
+                       const void *data, size_t len, bool fin);
+
+/* Bytes of STDIN and DATA payload that have left for good (passed by
+   fcng_conn_sent()): the host may reuse their memory. */
+uint64_t fcng_request_sent(const fcng_request *request);
+
+/* Bytes of STDIN and DATA payload offered so far. */
+uint64_t fcng_request_offered(const fcng_request *request);
+
+/* Any byte of this request has left (fcng_conn_sent() passed its first). */
+bool fcng_request_started(const fcng_request *request);
+
+/* Any record for this request has come. */
+bool fcng_request_answered(const fcng_request *request);
+
+/* Its id on the connection, 1-65535. */
+uint16_t fcng_request_id(const fcng_request *request);
+
+/* The |user| it was submitted with; fcng_request_set_user() replaces it. */
+void *fcng_request_user(const fcng_request *request);
+void fcng_request_set_user(fcng_request *request, void *user);
+
+/*
+ * The host has no more interest: no more events come, borrowed memory is free
+ * at once.  On an exclusive connection the rest is dropped and the connection
+ * must be closed (fcng_conn_reusable() is false); Spec 5.4 allows that in
+ * place of FCGI_ABORT_REQUEST.  The request is released by this call.
+ */
+void fcng_request_cancel(fcng_request *request);
+
+/* Gives the request back after FCNG_EV_END or FCNG_EV_FAILED. */
+void fcng_request_release(fcng_request *request);
+
+/* --- bytes out --- */
+
+/* Something is waiting to be written. */
+bool fcng_conn_wants_write(const fcng_conn *conn);
+
+/*
+ * The next bytes to write, as at most |max| slices (*n of them), pinned until
+ * fcng_conn_sent() passes them.  STDIN is framed here, at the last moment.
+ * Errors: FCNG_ERR_NOMEM.
+ */
+int fcng_conn_output(fcng_conn *conn, fcng_str *slices, size_t max, size_t *n);
+
+/* |len| bytes of fcng_conn_output() were written. */
+void fcng_conn_sent(fcng_conn *conn, size_t len);
+
+/* --- bytes in --- */
+
+enum fcng_event_type {
+    FCNG_EV_STDOUT,     /* |bytes| of the response, any role */
+    FCNG_EV_STDERR,     /* |bytes| for the log */
+    FCNG_EV_STDOUT_END, /* the application ended STDOUT; END_REQUEST follows */
+    FCNG_EV_END,        /* END_REQUEST: |error|, |protocol_status|, |app_status| */
+    FCNG_EV_FAILED,     /* the connection failed with |error| */
+    FCNG_EV_VALUES,     /* GET_VALUES_RESULT: |bytes| are its pairs; no request */
+    FCNG_EV_UNKNOWN_TYPE /* FCGI_UNKNOWN_TYPE; no request */
+};
+
+typedef struct fcng_event {
+    enum fcng_event_type type;
+    fcng_request *request; /* NULL for management records */
+    void *user;            /* the request's */
+    fcng_str bytes;        /* valid until the next call on the connection */
+    int error;             /* END: FCNG_OK when REQUEST_COMPLETE, else
+                              FCNG_ERR_CANT_MPX ... FCNG_ERR_STATUS */
+    uint8_t protocol_status;
+    uint32_t app_status;
+} fcng_event;
+
+/*
+ * Hands over |len| bytes that were read; they are borrowed until
+ * fcng_conn_next_event() has returned FCNG_AGAIN.
+ * Errors: FCNG_ERR_INVALID (earlier bytes are not drained yet).
+ */
+int fcng_conn_feed(fcng_conn *conn, const void *in, size_t len);
+
+/*
+ * The next event.  A STDOUT event carries at most |max| bytes (|max| 0: stop
+ * before STDOUT, which is how a host holds a response back).
+ * Returns FCNG_OK with *event, or FCNG_AGAIN: feed more.
+ * A request that has ended or failed gets no more events.
+ */
+int fcng_conn_next_event(fcng_conn *conn, size_t max, fcng_event *event);
+
+/* Bytes fed and not yet consumed. */
+size_t fcng_conn_unread(const fcng_conn *conn);
+
+/*
+ * Direct read: the next bytes on the wire that are STDOUT payload of one
+ * request, when nothing fed is unread; 0 when a record header comes next.
+ * The host may read that many straight into place and report them with
+ * fcng_conn_took() instead of feeding them.
+ */
+size_t fcng_conn_want(const fcng_conn *conn);
+void fcng_conn_took(fcng_conn *conn, size_t len);
+
+/*
+ * The application closed (|err| FCNG_ERR_CLOSED), or the host's read, write or
+ * timer failed.  Bytes fed before are still delivered; then every request
+ * without END_REQUEST gets FCNG_EV_FAILED.
+ */
+void fcng_conn_fail(fcng_conn *conn, int err);
+
+/* What went wrong on this connection, or FCNG_OK. */
+int fcng_conn_error(const fcng_conn *conn);
+
+/*
+ * No request is under way and another one may follow: each ended with
+ * END_REQUEST(REQUEST_COMPLETE) after everything of ours was written, nothing
+ * is unread, no stray record came, keep_conn is set.
+ * Spec: 3.5; docs/protocol.md lists the reasons one by one.
+ */
+bool fcng_conn_reusable(const fcng_conn *conn);
+
+/* Requests under way. */
+size_t fcng_conn_active(const fcng_conn *conn);
+
+/* Requests submitted so far. */
+uint64_t fcng_conn_requests(const fcng_conn *conn);
+
+/* Queues FCGI_GET_VALUES for the three variables, padded to 8 bytes (libfcgi
+   answers only then).  Errors: FCNG_ERR_NOMEM.  Spec: 4.1. */
+int fcng_conn_get_values(fcng_conn *conn);
+
+/* A GET_VALUES_RESULT's numbers; -1 for what it does not say. */
+typedef struct fcng_values {
+    int64_t max_conns;
+    int64_t max_reqs;
+    int64_t mpxs_conns;
+} fcng_values;
+
+/* Merges the pairs of an FCNG_EV_VALUES into |values| (start with all -1).
+   Values that are no numbers are left out.  Errors: FCNG_ERR_PARAM_ENCODING. */
+int fcng_values_parse(fcng_values *values, fcng_str pairs);
+
+/* --- a record's header, for tools that show traffic (fcng dump) --- */
+
+typedef struct fcng_record {
+    uint8_t version;
+    uint8_t type;
+    uint16_t id;
+    uint16_t content_len;
+    uint8_t padding_len;
+} fcng_record;
+
+/* Decodes the 8 bytes at |in|.  Spec: 3.3. */
+void fcng_record_decode(fcng_record *record, const void *in);
+
+/* "STDOUT", "BEGIN_REQUEST", ...; "type" and a number is the caller's to say:
+   NULL for types the specification lacks. */
+const char *fcng_record_type_name(uint8_t type);
+
+/* ------------------------------------------------------- after the end --- */
+
+/* How a request went, as far as it matters for asking again. */
+typedef struct fcng_outcome {
+    int error;       /* why it failed */
+    bool idempotent; /* GET, HEAD, PUT, DELETE, OPTIONS, TRACE (RFC 9110 9.2.2) */
+    bool reused;     /* the connection had served a request before */
+    bool started;    /* any byte of the request left */
+    bool answered;   /* any byte of an answer came */
+    bool delivered;  /* anything went to the client */
+    bool replayable; /* the host still has the whole body */
+    unsigned tries;  /* attempts made, this one included */
+} fcng_outcome;
+
+enum fcng_replay {
+    FCNG_REPLAY_NO,
+    FCNG_REPLAY_FRESH, /* again, same server, on a new connection */
+    FCNG_REPLAY_OTHER  /* again, another server preferred */
+};
+
+/*
+ * The one table that says what may be repeated: nothing runs twice unless the
+ * method is idempotent or the application provably did not start it.
+ */
+enum fcng_replay fcng_replay_verdict(const fcng_outcome *outcome);
+
+/* Whether a method may be repeated (RFC 9110 section 9.2.2). */
+bool fcng_method_idempotent(fcng_str method);
+
+/* The status for the client when a request fails with |err| before the head:
+   502, 503, 504, 500 or 400; |refused| is the host's convention for "no live
+   server" (nginx 502, Apache 503). */
+unsigned fcng_http_status(int err, unsigned refused);
+
+/* --------------------------------------------------------------- pool --- */
+
+/*
+ * Limits of the connections to one address.  Durations are microseconds.
+ * |set| has the bit of each word that was given (1u << fcng_word).
+ */
+typedef struct fcng_pool_options {
+    uint32_t set;
+    uint32_t max_connections;   /* 0: unlimited */
+    uint32_t max_queue;
+    uint64_t queue_timeout_us;
+    uint32_t max_idle;          /* 0: no reuse, FCGI_KEEP_CONN is not sent */
+    uint64_t idle_timeout_us;
+    uint32_t max_requests;      /* a connection's; 0: unlimited */
+    uint64_t max_lifetime_us;   /* a connection's; 0: unlimited */
+    uint32_t min_idle;
+    uint32_t multiplex;         /* 0 off, 1 auto, 2 on */
+    uint32_t max_streams;
+    uint32_t max_fails;
+    uint64_t fail_timeout_us;
+    bool split_large_params;
+    size_t stream_buffer;
+} fcng_pool_options;
+
+/* The defaults of docs/words.md. */
+void fcng_pool_options_init(fcng_pool_options *options);
+
+/*
+ * Reads one word, "max_connections=32" or "queue_timeout=500ms".
+ * On an error |why| (of |why_len| bytes) gets what is wrong and what to write.
+ * Errors: FCNG_ERR_WORD (unknown: |why| lists the known ones, or given twice),
+ * FCNG_ERR_VALUE.
+ */
+int fcng_pool_options_word(fcng_pool_options *options, fcng_str word,
+                           char *why, size_t why_len);
+
+/* Whether |text| has the form of a word (^[a-z_]+=). */
+bool fcng_is_word(fcng_str text);
+
+/* Takes over from |outer| each word that |options| was not given. */
+void fcng_pool_options_merge(fcng_pool_options *options,
+                             const fcng_pool_options *outer);
+
+typedef struct fcng_pool fcng_pool;
+
+/* A connection as the pool sees it: embed it in the host's own.  Only |data|
+   is the host's. */
+typedef struct fcng_pool_conn {
+    void *data;
+    /* private */
+    struct fcng_pool_conn *next, *prev;       /* idle list or busy list */
+    struct fcng_pool_conn *fresh_next, *fresh_prev; /* not one byte received */
+    uint64_t opened_us, started_us, idle_us;
+    uint64_t requests;
+    uint8_t state;
+    bool waits_first_byte;
+} fcng_pool_conn;
+
+/* A waiting request: embed it in the host's own.  Only |data| is the host's. */
+typedef struct fcng_pool_wait {
+    void *data;
+    /* private */
+    struct fcng_pool_wait *next, *prev;
+    uint64_t since_us;
+    bool queued;
+} fcng_pool_wait;
+
+enum fcng_pool_verdict {
+    FCNG_POOL_USE,    /* *conn is yours */
+    FCNG_POOL_OPEN,   /* open one and add it (a place is reserved) */
+    FCNG_POOL_WAIT,   /* |wait| is in the queue */
+    FCNG_POOL_REFUSE  /* queue full or waited too long */
+};
+
+/* A pool of connections to one address.  NULL: no memory. */
+fcng_pool *fcng_pool_new(const fcng_mem *mem, const fcng_pool_options *options);
+
+/* The host has closed and removed every connection before. */
+void fcng_pool_del(fcng_pool *pool);
+
+/* Replaces the limits at run time, also below what is in use. */
+void fcng_pool_set_options(fcng_pool *pool, const fcng_pool_options *options);
+const fcng_pool_options *fcng_pool_get_options(const fcng_pool *pool);
+
+/*
+ * Asks for a connection for one request.  The most recently used idle
+ * connection is handed out first; a request never overtakes one that waits.
+ * |fresh|: an idle connection will not do (a replay after a stale one).
+ * After OPEN the host calls fcng_pool_add() or fcng_pool_give_up().
+ */
+enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
+                                         bool fresh, uint64_t now_us,
+                                         fcng_pool_conn **conn);
+
+/* Takes a waiting request out of the queue (its client has left). */
+void fcng_pool_cancel(fcng_pool *pool, fcng_pool_wait *wait);
+
+/* The place reserved by OPEN: filled, or not needed after all. */
+void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us);
+void fcng_pool_give_up(fcng_pool *pool);
+
+/* A request was written on |conn|; its first byte of an answer came. */
+void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us);
+void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
+                          uint64_t now_us);
+
+/*
+ * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool keeps
+ * the connection as idle.  False: the pool has forgotten it, close it.
+ * Afterwards ask fcng_pool_next().
+ */
+bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
+                       uint64_t now_us);
+
+/* A connection, idle or busy, is gone.  Afterwards ask fcng_pool_next(). */
+void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn);
+
+/*
+ * The next waiting request that may go on: FCNG_POOL_USE (*conn), _OPEN, or
+ * _REFUSE (it has waited longer than queue_timeout); FCNG_POOL_WAIT when there
+ * is none.  Call it until it says WAIT: after release, remove, give_up, and
+ * when the deadline has come.
+ */
+enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
+                                      fcng_pool_wait **wait,
+                                      fcng_pool_conn **conn);
+
+/*
+ * An idle connection to close now, already forgotten by the pool, or NULL:
+ * idle too long, too old, over max_idle, or in the way of another request that
+ * got no byte yet (the yield rule, docs/architecture.md).  Call until NULL.
+ */
+fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us);
+
+/* As expire, but any idle connection: for reload and graceful stop. */
+fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool);
+
+/* When fcng_pool_expire() or fcng_pool_next() wants to be asked, or
+   FCNG_NEVER. */
+uint64_t fcng_pool_deadline(const fcng_pool *pool);
+
+/* A request could go on at once, without waiting. */
+bool fcng_pool_can_start(const fcng_pool *pool);
+
+typedef struct fcng_pool_counts {
+    uint32_t connections, idle, waiting;
+    uint64_t opened, reused, requests, refused, timed_out;
+} fcng_pool_counts;
+
+void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts);
+
+/* ------------------------------------------------------------- address --- */
+
+enum fcng_address_kind {
+    FCNG_ADDRESS_TCP,      /* host (empty: this machine) and port */
+    FCNG_ADDRESS_UNIX,     /* path */
+    FCNG_ADDRESS_ABSTRACT  /* path without the '@' */
+};
+
+typedef struct fcng_address {
+    enum fcng_address_kind kind;
+    fcng_str host; /* without brackets */
+    fcng_str port; /* a number or a service's name */
+    fcng_str path;
+} fcng_address;
+
+/*
+ * Reads "host:port", "[::1]:9000", ":9000", "host:service", "unix:/path",
+ * "unix:@abstract", "/path", "fcgi://host:port[/]", "unix:/path|fcgi://any[/]".
+ * The slices point into |text|.  On an error |why| gets what is wrong and what
+ * to write.  Errors: FCNG_ERR_ADDRESS.
+ */
+int fcng_address_parse(fcng_address *address, fcng_str text, char *why,
+                       size_t why_len);
+
+/* ------------------------------------------------ what the operator reads --- */
+
+/* Messages with a stable tag; the texts and tags stand in one table. */
+enum fcng_msg {
+    FCNG_MSG_CONNECT,        /* connecting to the application failed */
+    FCNG_MSG_IO,             /* reading from or writing to it failed */
+    FCNG_MSG_TIMEOUT,
+    FCNG_MSG_CLOSED,         /* closed before END_REQUEST */
+    FCNG_MSG_PROTOCOL,       /* bytes that are no FastCGI */
+    FCNG_MSG_STATUS,         /* OVERLOADED, CANT_MPX_CONN, unknown status */
+    FCNG_MSG_UNKNOWN_ROLE,
+    FCNG_MSG_HEAD,           /* missing, malformed or too large head */
+    FCNG_MSG_BODY_LENGTH,    /* body shorter or longer than Content-Length */
+    FCNG_MSG_APP_STATUS,     /* appStatus other than 0 */
+    FCNG_MSG_STDERR,
+    FCNG_MSG_QUEUE,          /* queue full or timed out */
+    FCNG_MSG_REQUEST,        /* the request cannot be sent as it is */
+    FCNG_MSG_STALE,          /* a kept connection was dead and was replaced */
+    FCNG_MSG_STRAY,          /* bytes nobody asked for; connection discarded */
+    FCNG_MSG_DOWN,           /* the application is down */
+    FCNG_MSG_UP,             /* and is back */
+    FCNG_MSG_COUNT
+};
+
+/* "FCNG001" and so on. */
+const char *fcng_msg_tag(enum fcng_msg msg);
+
+/* The message a failure belongs to. */
+enum fcng_msg fcng_msg_of(int err);
+
+/* Why connecting failed, as the host found out (errno is the host's). */
+enum fcng_connect_cause {
+    FCNG_CONNECT_OTHER,
+    FCNG_CONNECT_REFUSED,
+    FCNG_CONNECT_MISSING,    /* ENOENT */
+    FCNG_CONNECT_DENIED,     /* EACCES */
+    FCNG_CONNECT_BACKLOG,    /* EAGAIN of a Unix socket: its queue is full */
+    FCNG_CONNECT_TIMEOUT,
+    FCNG_CONNECT_NO_DESCRIPTORS, /* EMFILE, ENFILE */
+    FCNG_CONNECT_NOT_SOCKET,
+    FCNG_CONNECT_NO_ROUTE
+};
+
+typedef struct fcng_connect_facts {
+    enum fcng_connect_cause cause;
+    bool is_unix;
+    bool is_socket;         /* the path exists and is a socket */
+    const char *owner;      /* "php:php", or NULL */
+    unsigned mode;          /* 0660 */
+    const char *process;    /* "www-data", or NULL */
+    bool modes_allow;       /* the modes would let this process in */
+} fcng_connect_facts;
+
+/*
+ * Writes cause and cure, e.g. "the socket is php:php 0660, this process is
+ * www-data: ..." into |out|; empty when there is nothing to add.  Always
+ * terminated.
+ */
+void fcng_hint_connect(char *out, size_t len, const fcng_connect_facts *facts);
+
+/*
+ * Cause and cure for bytes that are no FastCGI: recognises HTTP and TLS
+ * servers by the first bytes |in| they sent.  Empty when it knows nothing.
+ */
+void fcng_hint_protocol(char *out, size_t len, fcng_str in);
+
+/* STDERR of one request -> whole lines for the log. */
+#define FCNG_LINE_MAX 2048
+typedef struct fcng_lines {
+    size_t len;
+    bool cut;  /* the rest of an over-long line is being dropped */
+    char buf[FCNG_LINE_MAX + 4];
+} fcng_lines;
+
+void fcng_lines_init(fcng_lines *lines);
+
+/*
+ * Takes bytes off |in| until a line is whole.  Control bytes and bytes over
+ * 0x7e are escaped as \xHH, a line longer than FCNG_LINE_MAX is cut with "...".
+ * Returns FCNG_OK with *line (valid until the next call), or FCNG_AGAIN when
+ * |in| is used up.  Empty lines are skipped.
+ */
+int fcng_lines_next(fcng_lines *lines, fcng_str *in, fcng_str *line);
+
+/* The unfinished last line, at the end: FCNG_OK with *line, or FCNG_AGAIN. */
+int fcng_lines_end(fcng_lines *lines, fcng_str *line);
+
+/* At most |per_second| things a second, with a burst of as many. */
+typedef struct fcng_rate {
+    uint64_t per_second; /* 0: no limit */
+    uint64_t tokens_us;
+    uint64_t last_us;
+    uint64_t dropped;    /* since the last one that was let through */
+} fcng_rate;
+
+void fcng_rate_init(fcng_rate *rate, uint64_t per_second);
+
+/* True: go on (rate->dropped then tells how many were held back before; set it
+   to 0 after telling). */
+bool fcng_rate_allow(fcng_rate *rate, uint64_t now_us);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
