@@ -73,7 +73,7 @@ enum fcng_err {
 
     FCNG_ERR_NOMEM = -1,
     FCNG_ERR_INVALID = -2,  /* the call breaks its contract */
-    FCNG_ERR_FULL = -3,     /* no request id is free on this connection */
+    FCNG_ERR_FULL = -3,     /* a request is under way on this connection */
 
     /* what an application's bytes can do wrong; the connection is lost */
     FCNG_ERR_VERSION = -10, /* a record's version is not 1 */
@@ -363,10 +363,10 @@ typedef struct fcng_request fcng_request;
 typedef struct fcng_conn_options {
     bool keep_conn;          /* set FCGI_KEEP_CONN in BEGIN_REQUEST */
     bool split_large_params; /* let a pair over 65528 bytes span records */
-    uint16_t max_streams;    /* 0 or 1: exclusive, one request at a time */
 } fcng_conn_options;
 
-/* A new connection object; the host keeps the descriptor.  NULL: no memory.
+/* A new connection object, for one request at a time; the host keeps the
+   descriptor.  NULL: no memory.
    |mem| may be NULL.  Delete with fcng_conn_del(). */
 fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options);
 
@@ -429,13 +429,15 @@ void fcng_request_set_user(fcng_request *request, void *user);
 
 /*
  * The host has no more interest: no more events come, borrowed memory is free
- * at once.  On an exclusive connection the rest is dropped and the connection
- * must be closed (fcng_conn_reusable() is false); Spec 5.4 allows that in
- * place of FCGI_ABORT_REQUEST.  The request is released by this call.
+ * at once, what was not written is dropped, and the connection must be closed
+ * (fcng_conn_reusable() is false); Spec 5.4 allows that in place of
+ * FCGI_ABORT_REQUEST, and every application understands it.  The request is
+ * released by this call.
  */
 void fcng_request_cancel(fcng_request *request);
 
-/* Gives the request back after FCNG_EV_END or FCNG_EV_FAILED. */
+/* Gives the request back after FCNG_EV_END or FCNG_EV_FAILED; before either it
+   is a fcng_request_cancel(). */
 void fcng_request_release(fcng_request *request);
 
 /* --- bytes out --- */
@@ -444,8 +446,10 @@ void fcng_request_release(fcng_request *request);
 bool fcng_conn_wants_write(const fcng_conn *conn);
 
 /*
- * The next bytes to write, as at most |max| slices (*n of them), pinned until
- * fcng_conn_sent() passes them.  STDIN is framed here, at the last moment.
+ * The next bytes to write, as at most |max| slices (*n of them), valid until
+ * the next call on the connection; report what was written with
+ * fcng_conn_sent() before anything else.  STDIN is framed here, at the last
+ * moment.
  * Errors: FCNG_ERR_NOMEM.
  */
 int fcng_conn_output(fcng_conn *conn, fcng_str *slices, size_t max, size_t *n);
@@ -680,7 +684,8 @@ const fcng_pool_options *fcng_pool_get_options(const fcng_pool *pool);
 /*
  * Asks for a connection for one request.  The most recently used idle
  * connection is handed out first; a request never overtakes one that waits.
- * |fresh|: an idle connection will not do (a replay after a stale one).
+ * |fresh|: rather a new connection than an idle one (a replay after a stale
+ * one).
  * After OPEN the host calls fcng_pool_add() or fcng_pool_give_up().
  */
 enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,

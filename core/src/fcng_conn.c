@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One connection to an application: request ids, records in and out by id,
+ * GET_VALUES, and the question whether another request may follow.  One
+ * request at a time.
+ *
+ * The id is 1 or 2, never the one that ended last.  A specification-abiding
+ * application cannot tell the difference; bytes that one sends after the end
+ * of a request are recognised by it and never reach the next one.
+ *
+ * Spec: 3.3, 3.5, 4, 5.
+ */
+#include "fcng_int.h"
+#include "fcng_mem.h"
+#include "fcng_request.h"
+
+#define VALUES_MAX 512
+#define QUEUE_AHEAD 65536
+
+struct fcng_conn {
+    const fcng_mem *mem;
+    fcng_conn_options options;
+    fcng_request *active; /* submitted and not released, or NULL */
+    fcng_request *spare;  /* kept for the next request */
+    uint64_t requests;
+    uint16_t last_id;
+    int error;            /* first failure; sticks */
+    bool failed_told;     /* FCNG_EV_FAILED was delivered */
+    bool spoiled;         /* works, but must not serve another request */
+    fcng_str in;          /* fed, not consumed */
+    fcng_reader reader;
+    fcng_writer writer;
+    size_t small_len;     /* content of a discrete record so far */
+    char small[VALUES_MAX];
+};
+
+fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options)
+{
+    fcng_conn *conn = fcng_mem_zalloc(mem, sizeof(*conn));
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->mem = mem;
+    conn->options = *options;
+    fcng_reader_init(&conn->reader);
+    fcng_writer_init(&conn->writer, mem);
+    return conn;
+}
+
+void fcng_conn_del(fcng_conn *conn)
+{
+    if (conn != NULL) {
+        fcng_writer_fini(&conn->writer);
+        fcng_mem_release(conn->mem, conn->active);
+        fcng_mem_release(conn->mem, conn->spare);
+        fcng_mem_release(conn->mem, conn);
+    }
+}
+
+/* --- requests --- */
+
+static fcng_request *take_request(fcng_conn *conn)
+{
+    fcng_request *request = conn->spare;
+    conn->spare = NULL;
+    return request != NULL ? request
+                           : fcng_mem_alloc(conn->mem, sizeof(*request));
+}
+
+static void give_back(fcng_conn *conn, fcng_request *request)
+{
+    conn->active = NULL;
+    conn->spare = request;
+}
+
+int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
+                     fcng_request **request)
+{
+    if (conn->error != FCNG_OK || conn->spoiled) {
+        return FCNG_ERR_CLOSED;
+    }
+    if (conn->active != NULL) {
+        return FCNG_ERR_FULL;
+    }
+    fcng_request *new_request = take_request(conn);
+    if (new_request == NULL) {
+        return FCNG_ERR_NOMEM;
+    }
+    uint16_t id = conn->last_id == 1 ? 2 : 1;
+    fcng_request_init(new_request, conn, id, submit);
+    int err = fcng_request_begin(new_request, &conn->writer, submit,
+                                 &conn->options);
+    if (err != FCNG_OK) {
+        fcng_writer_clear(&conn->writer);
+        give_back(conn, new_request);
+        return err;
+    }
+    conn->active = new_request;
+    conn->last_id = id;
+    conn->requests++;
+    *request = new_request;
+    return FCNG_OK;
+}
+
+void fcng_request_cancel(fcng_request *request)
+{
+    fcng_conn *conn = request->conn;
+    conn->spoiled = true;
+    conn->in.len = 0;
+    fcng_writer_clear(&conn->writer);
+    give_back(conn, request);
+}
+
+void fcng_request_release(fcng_request *request)
+{
+    if (request->over) {
+        give_back(request->conn, request);
+    } else {
+        fcng_request_cancel(request);
+    }
+}
+
+/* --- bytes out --- */
+
+bool fcng_conn_wants_write(const fcng_conn *conn)
+{
+    return conn->error == FCNG_OK
+           && (!fcng_writer_empty(&conn->writer)
+               || (conn->active != NULL
+                   && fcng_request_wants_frame(conn->active)));
+}
+
+static size_t queued_bytes(const fcng_str *slices, size_t n)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        len += slices[i].len;
+    }
+    return len;
+}
+
+int fcng_conn_output(fcng_conn *conn, fcng_str *slices, size_t max, size_t *n)
+{
+    *n = 0;
+    if (conn->error != FCNG_OK) {
+        return FCNG_OK;
+    }
+    *n = fcng_writer_slices(&conn->writer, slices, max);
+    fcng_request *request = conn->active;
+    while (request != NULL && fcng_request_wants_frame(request)
+           && fcng_writer_room(&conn->writer) > 2
+           && queued_bytes(slices, *n) < QUEUE_AHEAD && *n < max) {
+        int err = fcng_request_frame(request, &conn->writer, FCNG_MAX_PAYLOAD);
+        if (err != FCNG_OK) {
+            return err;
+        }
+        *n = fcng_writer_slices(&conn->writer, slices, max);
+    }
+    return FCNG_OK;
+}
+
+void fcng_conn_sent(fcng_conn *conn, size_t len)
+{
+    fcng_writer_sent(&conn->writer, len);
+}
+
+int fcng_conn_get_values(fcng_conn *conn)
+{
+    static const char asked[] = "\x0e\0FCGI_MAX_CONNS"
+                                "\x0d\0FCGI_MAX_REQS"
+                                "\x0f\0FCGI_MPXS_CONNS";
+    fcng_record record = { .version = FCNG_PROTOCOL_VERSION,
+                           .type = FCNG_TYPE_GET_VALUES,
+                           .content_len = sizeof(asked) - 1,
+                           .padding_len = 8 - (sizeof(asked) - 1) % 8 };
+    return fcng_writer_record(&conn->writer, &record, asked, NULL);
+}
+
+/* --- bytes in --- */
+
+int fcng_conn_feed(fcng_conn *conn, const void *in, size_t len)
+{
+    if (conn->in.len > 0) {
+        return FCNG_ERR_INVALID;
+    }
+    conn->in = (fcng_str){ in, len };
+    return FCNG_OK;
+}
+
+size_t fcng_conn_unread(const fcng_conn *conn)
+{
+    return conn->in.len;
+}
+
+static bool reads_stdout(const fcng_conn *conn)
+{
+    return conn->reader.state == FCNG_READER_CONTENT
+           && conn->reader.record.type == FCNG_TYPE_STDOUT
+           && conn->reader.content_left > 0 && conn->active != NULL
+           && conn->active->id == conn->reader.record.id
+           && !conn->active->over && !conn->active->stdout_ended;
+}
+
+size_t fcng_conn_want(const fcng_conn *conn)
+{
+    return conn->in.len == 0 && conn->error == FCNG_OK && reads_stdout(conn)
+               ? conn->reader.content_left
+               : 0;
+}
+
+void fcng_conn_took(fcng_conn *conn, size_t len)
+{
+    fcng_reader_skip(&conn->reader, len);
+}
+
+void fcng_conn_fail(fcng_conn *conn, int err)
+{
+    if (conn->error == FCNG_OK) {
+        conn->error = err;
+        fcng_writer_clear(&conn->writer);
+    }
+}
+
+static void protocol_error(fcng_conn *conn, int err)
+{
+    conn->in.len = 0;
+    fcng_conn_fail(conn, err);
+}
+
+int fcng_conn_error(const fcng_conn *conn)
+{
+    return conn->error;
+}
+
+/* The request whose record is being read; NULL for one that is over, and for
+   an id nobody asked for: such a connection serves no other request. */
+static fcng_request *addressee(fcng_conn *conn)
+{
+    fcng_request *request = conn->active;
+    if (request != NULL && request->id == conn->reader.record.id
+        && !request->over) {
+        return request;
+    }
+    conn->spoiled = true;
+    return NULL;
+}
+
+static bool event(fcng_event *event, enum fcng_event_type type,
+                  fcng_request *request, fcng_str bytes)
+{
+    *event = (fcng_event){ .type = type, .request = request, .bytes = bytes };
+    if (request != NULL) {
+        event->user = request->user;
+    }
+    return true;
+}
+
+static bool on_stdout(fcng_conn *conn, fcng_str piece, fcng_event *ev)
+{
+    fcng_request *request = addressee(conn);
+    if (request == NULL) {
+        return false;
+    }
+    request->answered = true;
+    if (request->stdout_ended) {
+        conn->spoiled = true;
+        return false;
+    }
+    if (conn->reader.record.content_len == 0) {
+        request->stdout_ended = true;
+        return event(ev, FCNG_EV_STDOUT_END, request, piece);
+    }
+    return event(ev, FCNG_EV_STDOUT, request, piece);
+}
+
+static bool on_stderr(fcng_conn *conn, fcng_str piece, fcng_event *ev)
+{
+    fcng_request *request = addressee(conn);
+    if (request == NULL) {
+        return false;
+    }
+    request->answered = true;
+    return piece.len > 0 && event(ev, FCNG_EV_STDERR, request, piece);
+}
+
+static int status_error(uint8_t protocol_status)
+{
+    switch (protocol_status) {
+    case FCNG_REQUEST_COMPLETE:
+        return FCNG_OK;
+    case FCNG_CANT_MPX_CONN:
+        return FCNG_ERR_CANT_MPX;
+    case FCNG_OVERLOADED:
+        return FCNG_ERR_OVERLOADED;
+    case FCNG_UNKNOWN_ROLE:
+        return FCNG_ERR_UNKNOWN_ROLE;
+    default:
+        return FCNG_ERR_STATUS;
+    }
+}
+
+/* An application may end a request before it has read it all: the rest is not
+   sent any more, and it could not tell the rest from the next request. */
+static void stop_sending(fcng_conn *conn, fcng_request *request)
+{
+    if (!fcng_request_all_queued(request)
+        || !fcng_writer_empty(&conn->writer)) {
+        conn->spoiled = true;
+        fcng_request_drop_offers(request);
+        fcng_writer_clear(&conn->writer);
+    }
+}
+
+static bool on_end(fcng_conn *conn, fcng_event *ev)
+{
+    if (conn->small_len < FCNG_END_LEN) {
+        protocol_error(conn, FCNG_ERR_END_BODY);
+        return false;
+    }
+    fcng_request *request = addressee(conn);
+    if (request == NULL) {
+        return false;
+    }
+    event(ev, FCNG_EV_END, request, (fcng_str){ NULL, 0 });
+    fcng_record_decode_end(conn->small, &ev->app_status,
+                           &ev->protocol_status);
+    ev->error = status_error(ev->protocol_status);
+    request->answered = true;
+    request->over = true;
+    conn->spoiled = conn->spoiled || ev->error != FCNG_OK;
+    stop_sending(conn, request);
+    return true;
+}
+
+/* Collects a discrete record; what does not fit is of no use to anybody. */
+static bool collect(fcng_conn *conn, fcng_str piece)
+{
+    size_t len = FCNG_MIN(piece.len, sizeof(conn->small) - conn->small_len);
+    if (len > 0) {
+        memcpy(conn->small + conn->small_len, piece.data, len);
+        conn->small_len += len;
+    }
+    return conn->reader.content_left == 0;
+}
+
+/* One piece of a record's content; true: *ev is an event. */
+static bool on_piece(fcng_conn *conn, fcng_str piece, fcng_event *ev)
+{
+    fcng_str small = { conn->small, 0 };
+    switch (conn->reader.record.type) {
+    case FCNG_TYPE_STDOUT:
+        return on_stdout(conn, piece, ev);
+    case FCNG_TYPE_STDERR:
+        return on_stderr(conn, piece, ev);
+    case FCNG_TYPE_END_REQUEST:
+        return collect(conn, piece) && on_end(conn, ev);
+    case FCNG_TYPE_GET_VALUES_RESULT:
+        if (!collect(conn, piece)) {
+            return false;
+        }
+        small.len = conn->small_len;
+        return event(ev, FCNG_EV_VALUES, NULL, small);
+    case FCNG_TYPE_UNKNOWN_TYPE:
+        return conn->reader.content_left == 0
+               && event(ev, FCNG_EV_UNKNOWN_TYPE, NULL, small);
+    default:
+        return false; /* unknown to the specification: drained */
+    }
+}
+
+/* Records of the application must have an id, those about it need none. */
+static bool legal(const fcng_record *record)
+{
+    bool has_request = record->type == FCNG_TYPE_STDOUT
+                       || record->type == FCNG_TYPE_STDERR
+                       || record->type == FCNG_TYPE_END_REQUEST;
+    return !fcng_record_is_ours(record->type)
+           && !(has_request && record->id == 0);
+}
+
+static int next_record(fcng_conn *conn)
+{
+    int err = fcng_reader_header(&conn->reader, &conn->in);
+    if (err == FCNG_OK && !legal(&conn->reader.record)) {
+        err = FCNG_ERR_RECORD;
+    }
+    if (err < 0) {
+        protocol_error(conn, err);
+        return FCNG_AGAIN;
+    }
+    conn->small_len = 0;
+    return err;
+}
+
+/* The bytes are used up: what was under way has failed, if anything has. */
+static int tell_failure(fcng_conn *conn, fcng_event *ev)
+{
+    fcng_request *request = conn->active;
+    if (conn->error == FCNG_OK || request == NULL || request->over) {
+        return FCNG_AGAIN;
+    }
+    request->over = true;
+    fcng_request_drop_offers(request);
+    event(ev, FCNG_EV_FAILED, request, (fcng_str){ NULL, 0 });
+    ev->error = conn->error;
+    return FCNG_OK;
+}
+
+int fcng_conn_next_event(fcng_conn *conn, size_t max, fcng_event *ev)
+{
+    fcng_reader *reader = &conn->reader;
+    while (conn->in.len > 0
+           || (reader->state == FCNG_READER_CONTENT
+               && reader->content_left == 0)) {
+        if (reader->state != FCNG_READER_CONTENT) {
+            if (next_record(conn) != FCNG_OK) {
+                continue;
+            }
+        }
+        bool held = reads_stdout(conn);
+        if (held && max == 0) {
+            return FCNG_AGAIN;
+        }
+        fcng_str piece;
+        if (fcng_reader_content(reader, &conn->in, held ? max : SIZE_MAX,
+                                &piece) == FCNG_OK
+            && on_piece(conn, piece, ev)) {
+            return FCNG_OK;
+        }
+    }
+    return tell_failure(conn, ev);
+}
+
+/* --- may another request follow? --- */
+
+bool fcng_conn_reusable(const fcng_conn *conn)
+{
+    return conn->options.keep_conn
+           && conn->error == FCNG_OK
+           && !conn->spoiled        /* aborted, ended early, stray records */
+           && (conn->active == NULL || conn->active->over)
+           && conn->in.len == 0
+           && conn->reader.have == 0
+           && conn->reader.state != FCNG_READER_CONTENT
+           && conn->reader.padding_left == 0
+           && fcng_writer_empty(&conn->writer);
+}
+
+size_t fcng_conn_active(const fcng_conn *conn)
+{
+    return conn->active != NULL && !conn->active->over ? 1 : 0;
+}
+
+uint64_t fcng_conn_requests(const fcng_conn *conn)
+{
+    return conn->requests;
+}

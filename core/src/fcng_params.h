@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Name-value pairs: what the rest of the core needs beside the public calls.
+   Spec: 3.4. */
+#ifndef FCNG_PARAMS_H
+#define FCNG_PARAMS_H
+
+#include <fcng/fcng.h>
+
+/*
+ * How many bytes at the front of |pairs| the next PARAMS record takes: as many
+ * whole pairs as FCNG_MAX_PAYLOAD allows, for many applications parse each
+ * record by itself.  A pair that no record can hold is spread over several if
+ * |split|; |*cut| then counts its bytes that are still to come (start with 0,
+ * pass on from call to call).
+ * Errors: FCNG_ERR_PARAM_SIZE (such a pair without |split|),
+ * FCNG_ERR_PARAM_ENCODING.
+ */
+int fcng_params_record(fcng_str pairs, bool split, size_t *cut, size_t *len);
+
+#endif
