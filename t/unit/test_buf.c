@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The byte queue under the writer. */
+#include "unit.h"
+
+#include "fcng_buf.h"
+
+static void append(fcng_buf *buf, fcng_str s)
+{
+    assert_int_equal(fcng_buf_reserve(buf, s.len), FCNG_OK);
+    memcpy(fcng_buf_extend(buf, s.len), s.data, s.len);
+}
+
+static void test_first_in_first_out(void **state)
+{
+    (void)state;
+    fcng_buf buf;
+    fcng_buf_init(&buf, NULL);
+    unsigned char in = 0, out = 0;
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < round % 17; i++) {
+            append(&buf, (fcng_str){ (char *)&in, 1 });
+            in++;
+        }
+        size_t take = fcng_buf_len(&buf) * (size_t)(round % 3) / 2;
+        for (size_t i = 0; i < take; i++) {
+            assert_int_equal((unsigned char)buf.data[buf.pos + i], out);
+            out++;
+        }
+        fcng_buf_consume(&buf, take);
+    }
+    fcng_buf_fini(&buf);
+}
+
+static void test_large_memory_is_given_back(void **state)
+{
+    (void)state;
+    failalloc f;
+    failalloc_init(&f, 0);
+    fcng_buf buf;
+    fcng_buf_init(&buf, &f.mem);
+    append(&buf, BYTES("small"));
+    fcng_buf_consume(&buf, 5);
+    assert_int_equal(f.live, 1); /* kept for the next request */
+    assert_int_equal(fcng_buf_reserve(&buf, 100000), FCNG_OK);
+    fcng_buf_extend(&buf, 100000);
+    fcng_buf_consume(&buf, 100000);
+    assert_int_equal(f.live, 0);
+    fcng_buf_fini(&buf);
+}
+
+static void test_failure_changes_nothing(void **state)
+{
+    (void)state;
+    failalloc f;
+    failalloc_init(&f, 2);
+    fcng_buf buf;
+    fcng_buf_init(&buf, &f.mem);
+    append(&buf, BYTES("abc"));
+    assert_int_equal(fcng_buf_reserve(&buf, 100000), FCNG_ERR_NOMEM);
+    assert_int_equal(fcng_buf_reserve(&buf, SIZE_MAX), FCNG_ERR_NOMEM);
+    assert_str((fcng_str){ buf.data + buf.pos, fcng_buf_len(&buf) },
+               BYTES("abc"));
+    fcng_buf_fini(&buf);
+    assert_int_equal(f.live, 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_first_in_first_out),
+    cmocka_unit_test(test_large_memory_is_given_back),
+    cmocka_unit_test(test_failure_changes_nothing),
+};
+
+UNIT_MAIN(tests)

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The pool: hours of its life in a millisecond, for the clock is an argument. */
+#include "unit.h"
+
+#define MS 1000ull
+#define SECOND 1000000ull
+#define T0 (1000 * SECOND)
+
+static fcng_pool_options limits(void)
+{
+    return (fcng_pool_options){ .max_queue = 1024,
+                                .queue_timeout_us = 5 * SECOND,
+                                .max_idle = UINT32_MAX,
+                                .idle_timeout_us = SECOND };
+}
+
+/* Opens connection |conn| for a request that starts at once. */
+static void open_conn(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now)
+{
+    fcng_pool_conn *got;
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, now, &got),
+                     FCNG_POOL_OPEN);
+    fcng_pool_add(pool, conn, now);
+    fcng_pool_started(pool, conn, now);
+}
+
+static void expect_counts(fcng_pool *pool, uint32_t connections, uint32_t idle,
+                          uint32_t waiting)
+{
+    fcng_pool_counts c;
+    fcng_pool_get_counts(pool, &c);
+    assert_int_equal(c.connections, connections);
+    assert_int_equal(c.idle, idle);
+    assert_int_equal(c.waiting, waiting);
+}
+
+static void close_all(fcng_pool *pool)
+{
+    while (fcng_pool_close_idle(pool) != NULL) {
+    }
+    expect_counts(pool, 0, 0, 0);
+    fcng_pool_del(pool);
+}
+
+static void test_a_kept_connection_is_used_again(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0 + 1);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 2));
+    expect_counts(pool, 1, 1, 0);
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, T0 + 3, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(got, &a);
+    assert_false(fcng_pool_release(pool, &a, false, T0 + 4));
+    expect_counts(pool, 0, 0, 0);
+    fcng_pool_counts c;
+    fcng_pool_get_counts(pool, &c);
+    assert_int_equal(c.opened, 1);
+    assert_int_equal(c.reused, 1);
+    assert_int_equal(c.requests, 2);
+    fcng_pool_del(pool);
+}
+
+static void test_used_last_is_used_next(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn c[3] = { { 0 } }, *got;
+    for (int i = 0; i < 3; i++) {
+        open_conn(pool, &c[i], T0);
+        fcng_pool_first_byte(pool, &c[i], T0);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_true(
+            fcng_pool_release(pool, &c[i], true, T0 + (uint64_t)i * 10));
+    }
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, T0 + 50, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(got, &c[2]);
+    assert_true(fcng_pool_release(pool, got, true, T0 + 60));
+    /* the surplus ages out, the one idle longest first */
+    assert_int_equal(fcng_pool_deadline(pool), T0 + SECOND);
+    assert_null(fcng_pool_expire(pool, T0 + SECOND - 1));
+    assert_ptr_equal(fcng_pool_expire(pool, T0 + SECOND), &c[0]);
+    assert_null(fcng_pool_expire(pool, T0 + SECOND));
+    assert_int_equal(fcng_pool_deadline(pool), T0 + SECOND + 10);
+    close_all(pool);
+}
+
+static void test_a_replay_gets_a_new_connection(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 2;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0, &got),
+                     FCNG_POOL_OPEN);
+    fcng_pool_add(pool, &b, T0);
+    /* at the limit an idle one is better than none */
+    assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0, &got),
+                     FCNG_POOL_USE);
+    fcng_pool_remove(pool, &a);
+    fcng_pool_remove(pool, &b);
+    close_all(pool);
+}
+
+static void test_a_place_that_is_given_up_is_free(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 1;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn *got;
+    fcng_pool_wait w = { 0 }, *next;
+    assert_true(fcng_pool_can_start(pool));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, T0, &got),
+                     FCNG_POOL_OPEN);
+    assert_false(fcng_pool_can_start(pool));
+    assert_int_equal(fcng_pool_acquire(pool, &w, false, T0, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_next(pool, T0, &next, &got), FCNG_POOL_WAIT);
+    fcng_pool_give_up(pool);
+    assert_int_equal(fcng_pool_next(pool, T0, &next, &got), FCNG_POOL_OPEN);
+    assert_ptr_equal(next, &w);
+    fcng_pool_give_up(pool);
+    assert_true(fcng_pool_can_start(pool));
+    close_all(pool);
+}
+
+static void test_first_come_first_served(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 2;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn c[2] = { { 0 } }, *got;
+    fcng_pool_wait w[50] = { { 0 } }, *next;
+    for (int i = 0; i < 2; i++) {
+        open_conn(pool, &c[i], T0);
+        fcng_pool_first_byte(pool, &c[i], T0 + 1);
+    }
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(
+            fcng_pool_acquire(pool, &w[i], false, T0 + (uint64_t)i, &got),
+            FCNG_POOL_WAIT);
+    }
+    expect_counts(pool, 2, 0, 50);
+    for (int i = 0; i < 50; i++) {
+        uint64_t now = T0 + 1000 + (uint64_t)i;
+        bool kept = fcng_pool_release(pool, &c[i % 2], i % 3 != 0, now);
+        enum fcng_pool_verdict v = fcng_pool_next(pool, now, &next, &got);
+        assert_ptr_equal(next, &w[i]);
+        assert_int_equal(v, kept ? FCNG_POOL_USE : FCNG_POOL_OPEN);
+        if (!kept) {
+            fcng_pool_add(pool, &c[i % 2], now);
+            fcng_pool_started(pool, &c[i % 2], now);
+            fcng_pool_first_byte(pool, &c[i % 2], now);
+        }
+        expect_counts(pool, 2, 0, (uint32_t)(49 - i));
+    }
+    fcng_pool_remove(pool, &c[0]);
+    fcng_pool_remove(pool, &c[1]);
+    close_all(pool);
+}
+
+static void test_nobody_overtakes_the_queue(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 1;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, *got;
+    fcng_pool_wait first = { 0 }, second = { 0 }, *next;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    assert_int_equal(fcng_pool_acquire(pool, &first, false, T0, &got),
+                     FCNG_POOL_WAIT);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 1));
+    /* an idle connection is there, but somebody waits for it */
+    assert_int_equal(fcng_pool_acquire(pool, &second, false, T0 + 1, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_next(pool, T0 + 1, &next, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(next, &first);
+    fcng_pool_cancel(pool, &second); /* its client leaves */
+    fcng_pool_cancel(pool, &second); /* twice does no harm */
+    expect_counts(pool, 1, 0, 0);
+    fcng_pool_remove(pool, &a);
+    close_all(pool);
+}
+
+static void test_queue_full_and_timeout(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 1;
+    o.max_queue = 2;
+    o.queue_timeout_us = 100 * MS;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, *got;
+    fcng_pool_wait w[3] = { { 0 } }, *next;
+    open_conn(pool, &a, T0);
+    assert_int_equal(fcng_pool_acquire(pool, &w[0], false, T0, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_acquire(pool, &w[1], false, T0 + 10, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_acquire(pool, &w[2], false, T0 + 20, &got),
+                     FCNG_POOL_REFUSE);
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 100 * MS);
+    assert_int_equal(fcng_pool_next(pool, T0 + 100 * MS - 1, &next, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_next(pool, T0 + 100 * MS, &next, &got),
+                     FCNG_POOL_REFUSE);
+    assert_ptr_equal(next, &w[0]);
+    assert_int_equal(fcng_pool_next(pool, T0 + 100 * MS, &next, &got),
+                     FCNG_POOL_WAIT);
+    fcng_pool_cancel(pool, &w[1]);
+    fcng_pool_counts c;
+    fcng_pool_get_counts(pool, &c);
+    assert_int_equal(c.refused, 1);
+    assert_int_equal(c.timed_out, 1);
+    o.max_queue = 0;
+    fcng_pool_set_options(pool, &o);
+    assert_int_equal(fcng_pool_acquire(pool, &w[0], false, T0, &got),
+                     FCNG_POOL_REFUSE);
+    fcng_pool_remove(pool, &a);
+    close_all(pool);
+}
+
+static void test_max_idle_and_none(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_idle = 1;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 };
+    open_conn(pool, &a, T0);
+    open_conn(pool, &b, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    fcng_pool_first_byte(pool, &b, T0);
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_false(fcng_pool_release(pool, &b, true, T0));
+    o.max_idle = 0;
+    fcng_pool_set_options(pool, &o);
+    assert_ptr_equal(fcng_pool_expire(pool, T0), &a);
+    close_all(pool);
+}
+
+static void test_max_requests_and_lifetime(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_requests = 2;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, T0, &got),
+                     FCNG_POOL_USE);
+    assert_false(fcng_pool_release(pool, &a, true, T0));
+
+    o.max_requests = 0;
+    o.max_lifetime_us = 10 * SECOND;
+    o.idle_timeout_us = 60 * SECOND;
+    fcng_pool_set_options(pool, &o);
+    open_conn(pool, &a, T0);
+    open_conn(pool, &b, T0 + SECOND);
+    fcng_pool_first_byte(pool, &a, T0 + SECOND);
+    fcng_pool_first_byte(pool, &b, T0 + SECOND);
+    assert_true(fcng_pool_release(pool, &b, true, T0 + 2 * SECOND));
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 3 * SECOND));
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 10 * SECOND);
+    /* too old to be handed out, though not yet collected */
+    assert_int_equal(
+        fcng_pool_acquire(pool, NULL, false, T0 + 10 * SECOND, &got),
+        FCNG_POOL_USE);
+    assert_ptr_equal(got, &b);
+    assert_ptr_equal(fcng_pool_expire(pool, T0 + 10 * SECOND), &a);
+    assert_false(fcng_pool_release(pool, &b, true, T0 + 11 * SECOND));
+    close_all(pool);
+}
+
+static void test_limits_below_what_is_in_use(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn c[4] = { { 0 } };
+    for (int i = 0; i < 4; i++) {
+        open_conn(pool, &c[i], T0);
+        fcng_pool_first_byte(pool, &c[i], T0);
+    }
+    assert_true(fcng_pool_release(pool, &c[0], true, T0));
+    o.max_connections = 2;
+    fcng_pool_set_options(pool, &o);
+    assert_int_equal(fcng_pool_get_options(pool)->max_connections, 2);
+    assert_ptr_equal(fcng_pool_expire(pool, T0), &c[0]);
+    assert_false(fcng_pool_release(pool, &c[1], true, T0));
+    assert_true(fcng_pool_release(pool, &c[2], true, T0));
+    assert_true(fcng_pool_release(pool, &c[3], true, T0));
+    expect_counts(pool, 2, 2, 0);
+    close_all(pool);
+}
+
+/* A php-fpm with one child: the first connection owns it. */
+static void test_law_yield_when_another_got_no_byte(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0 + MS);
+    open_conn(pool, &b, T0 + MS); /* waits in the application's backlog */
+    /* young: it may just be on its way */
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 2 * MS));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, false, T0 + 2 * MS, &got),
+                     FCNG_POOL_USE);
+    assert_false(fcng_pool_release(pool, &a, true, T0 + 7 * MS));
+    fcng_pool_first_byte(pool, &b, T0 + 8 * MS);
+    assert_true(fcng_pool_release(pool, &b, true, T0 + 9 * MS));
+    close_all(pool);
+}
+
+static void test_idle_ones_go_when_another_got_no_byte(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0 + MS);
+    assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0 + MS, &got),
+                     FCNG_POOL_OPEN);
+    fcng_pool_add(pool, &b, T0 + MS);
+    fcng_pool_started(pool, &b, T0 + MS);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 2 * MS));
+    uint64_t at = fcng_pool_deadline(pool);
+    assert_int_equal(at, T0 + MS + 5 * MS + 1);
+    assert_null(fcng_pool_expire(pool, at - 1));
+    assert_ptr_equal(fcng_pool_expire(pool, at), &a);
+    fcng_pool_remove(pool, &b);
+    close_all(pool);
+}
+
+static void test_patience_is_twice_the_usual_first_byte(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_idle = 100;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, slow = { 0 }, *got;
+    uint64_t now = T0;
+    open_conn(pool, &a, now);
+    for (int i = 0; i < 100; i++) { /* 40 ms is usual here */
+        fcng_pool_first_byte(pool, &a, now + 40 * MS);
+        now += 50 * MS;
+        assert_true(fcng_pool_release(pool, &a, true, now));
+        assert_int_equal(fcng_pool_acquire(pool, NULL, false, now, &got),
+                         FCNG_POOL_USE);
+        fcng_pool_started(pool, &a, now);
+    }
+    open_conn(pool, &slow, now);
+    assert_true(fcng_pool_release(pool, &a, true, now + 79 * MS));
+    assert_int_equal(
+        fcng_pool_acquire(pool, NULL, false, now + 79 * MS, &got),
+        FCNG_POOL_USE);
+    assert_false(fcng_pool_release(pool, &a, true, now + 81 * MS));
+    fcng_pool_remove(pool, &slow);
+    close_all(pool);
+}
+
+static void test_a_deadline_never_stays_in_the_past(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_lifetime_us = 700 * MS;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn c[8] = { { 0 } };
+    uint64_t now = T0;
+    for (int i = 0; i < 8; i++) {
+        open_conn(pool, &c[i], now);
+        if (i != 7) {
+            fcng_pool_first_byte(pool, &c[i], now + 3 * MS * (uint64_t)i);
+        }
+        now += 30 * MS;
+    }
+    for (int i = 0; i < 7; i++) {
+        (void)fcng_pool_release(pool, &c[i], true, now);
+    }
+    for (int i = 0; i < 100; i++) {
+        uint64_t at = fcng_pool_deadline(pool);
+        if (at == FCNG_NEVER) {
+            fcng_pool_remove(pool, &c[7]);
+            close_all(pool);
+            return;
+        }
+        now = at > now ? at : now;
+        while (fcng_pool_expire(pool, now) != NULL) {
+        }
+        assert_true(fcng_pool_deadline(pool) > now);
+    }
+    fail_msg("the deadline never ran out");
+}
+
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    failalloc f;
+    failalloc_init(&f, 1);
+    fcng_pool_options o = limits();
+    assert_null(fcng_pool_new(&f.mem, &o));
+    failalloc_init(&f, 2);
+    fcng_pool *pool = fcng_pool_new(&f.mem, &o);
+    assert_non_null(pool);
+    /* nothing after the first allocation allocates */
+    fcng_pool_conn a = { 0 };
+    open_conn(pool, &a, T0);
+    fcng_pool_remove(pool, &a);
+    fcng_pool_del(pool);
+    fcng_pool_del(NULL);
+    assert_int_equal(f.live, 0);
+    assert_int_equal(f.calls, 1);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_kept_connection_is_used_again),
+    cmocka_unit_test(test_used_last_is_used_next),
+    cmocka_unit_test(test_a_replay_gets_a_new_connection),
+    cmocka_unit_test(test_a_place_that_is_given_up_is_free),
+    cmocka_unit_test(test_first_come_first_served),
+    cmocka_unit_test(test_nobody_overtakes_the_queue),
+    cmocka_unit_test(test_queue_full_and_timeout),
+    cmocka_unit_test(test_max_idle_and_none),
+    cmocka_unit_test(test_max_requests_and_lifetime),
+    cmocka_unit_test(test_limits_below_what_is_in_use),
+    cmocka_unit_test(test_law_yield_when_another_got_no_byte),
+    cmocka_unit_test(test_idle_ones_go_when_another_got_no_byte),
+    cmocka_unit_test(test_patience_is_twice_the_usual_first_byte),
+    cmocka_unit_test(test_a_deadline_never_stays_in_the_past),
+    cmocka_unit_test(test_failing_memory),
+};
+
+UNIT_MAIN(tests)
