@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Applications for the tests and the demo: t/apps/*.c with libfcgi,
+# t/apps/*.go with net/http/fcgi.  Without the library or compiler an
+# application is left out, and the tests that need it skip.
+
+APP_C := $(patsubst t/apps/%.c,out/apps/%,$(wildcard t/apps/*.c))
+APP_GO := $(patsubst t/apps/%.go,out/apps/%,$(wildcard t/apps/*.go))
+GO ?= $(call find-tool,go)
+HAVE_LIBFCGI := $(wildcard /usr/include/fcgiapp.h /usr/local/include/fcgiapp.h)
+
+.PHONY: apps
+apps: $(if $(HAVE_LIBFCGI),$(APP_C)) $(if $(GO),$(APP_GO))
+
+out/apps/%: t/apps/%.c
+	$(say) '  CC      $@'
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(FCNG_WARN) -O2 -g -o $@ $< -lfcgi -lpthread
+
+# go wants a home; it gets none but out/.
+out/apps/%: t/apps/%.go
+	$(say) '  GO      $@'
+	@mkdir -p $(@D)
+	$(Q)HOME=$(TOP)/out/go GOPATH=$(TOP)/out/go GO111MODULE=off \
+		GOCACHE=$(TOP)/out/go/cache GOFLAGS= GOTOOLCHAIN=local \
+		$(GO) build -o $@ $<
