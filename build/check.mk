@@ -120,4 +120,5 @@ bench: tests-built
 check-nginx-tests: nginx-static
 	@test -n '$(NGINX_TESTS)' || { echo 'NGINX_TESTS=dir: the folder of a\
 	 checkout of nginx-tests' >&2; exit 2; }
-	@$(check-env) $(PERL) build/nginx-tests '$(NGINX_TESTS)'
+	@$(check-env) FCNG_NGINX='$(TOP)/$(NGINX_STATIC)' $(PERL) \
+		t/nginx-tests '$(NGINX_TESTS)' $(T)
