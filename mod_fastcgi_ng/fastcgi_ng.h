@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mod_fastcgi_ng: what its files know of each other.
+ *
+ *   app       what FastCgiNgPool names: addresses, limits, allowed folders
+ *   backend   one address of an app in this process: pool, queue, health
+ *   conn      one connection to a backend
+ *   task      one request on its way through a backend
+ *
+ * An app is made when the configuration is read and never changes.  A backend
+ * lives as long as the child process.  A conn belongs to its backend while it
+ * is idle and to one task while it is busy.  A task lives in r->pool.
+ */
+#ifndef FASTCGI_NG_H
+#define FASTCGI_NG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "ap_expr.h"
+#include "ap_mmn.h"
+#include "apr_strings.h"
+#include "apr_thread_cond.h"
+#include "apr_thread_mutex.h"
+#include "apr_thread_proc.h"
+
+#include <fcng/fcng.h>
+
+#define FASTCGI_NG_HANDLER "fastcgi-ng:"
+
+extern module AP_MODULE_DECLARE_DATA fastcgi_ng_module;
+APLOG_USE_MODULE(fastcgi_ng);
+
+typedef struct fastcgi_ng_backend_t fastcgi_ng_backend_t;
+typedef struct fastcgi_ng_child_t fastcgi_ng_child_t;
+
+/* ------------------------------------------------------ configuration --- */
+
+typedef struct fastcgi_ng_address_t {
+    const char *text; /* as the operator typed it; names it in the logs */
+    enum fcng_address_kind kind;
+    const char *host; /* NULL: this machine */
+    const char *port;
+    const char *path; /* of a Unix socket; abstract: without '@' */
+} fastcgi_ng_address_t;
+
+typedef struct fastcgi_ng_app_t {
+    const char *name;                /* lower case */
+    const char *file;                /* where it was defined */
+    int line;
+    apr_array_header_t *addresses;   /* fastcgi_ng_address_t */
+    apr_array_header_t *folders;     /* for=: const char *, or NULL */
+    fcng_pool_options options;
+    fastcgi_ng_backend_t **backends; /* one an address; made in child_init */
+    atomic_uint turn;                /* where the next request begins */
+} fastcgi_ng_app_t;
+
+/* A place in the configuration that names an app. */
+typedef struct fastcgi_ng_use_t {
+    const char *name;
+    const char *file;
+    int line;
+} fastcgi_ng_use_t;
+
+typedef struct fastcgi_ng_server_conf_t {
+    apr_hash_t *apps;          /* by name, the main server's among them */
+    apr_array_header_t *uses;  /* fastcgi_ng_use_t, of this server only */
+    fastcgi_ng_child_t *child; /* the main server's, in a child process */
+} fastcgi_ng_server_conf_t;
+
+typedef struct fastcgi_ng_param_t {
+    const char *name;
+    apr_size_t name_len;
+    const char *value;    /* a constant, or */
+    ap_expr_info_t *expr; /* an expression; both NULL: removed */
+    int var;              /* enum fcng_env_var, or -1 */
+} fastcgi_ng_param_t;
+
+typedef struct fastcgi_ng_dir_conf_t {
+    const char *pass;      /* app's name; NULL with pass_set: off */
+    const char *mount;     /* the location's path; "" for all paths */
+    const char *script;    /* front controller */
+    apr_array_header_t *params; /* fastcgi_ng_param_t; a name only once */
+    apr_uint32_t skip;     /* 1u << var of each default in |params| */
+    bool pass_set;
+    int default_params;    /* -1: not set, as all below */
+    int check_script;
+    int request_buffering;
+    apr_int64_t header_max_size;
+    apr_interval_time_t connect_timeout;
+    apr_interval_time_t send_timeout;
+    apr_interval_time_t read_timeout;
+    apr_interval_time_t request_timeout;
+    int stderr_level;      /* APLOG_*, FASTCGI_NG_STDERR_OFF */
+    apr_int64_t stderr_rate;
+} fastcgi_ng_dir_conf_t;
+
+#define FASTCGI_NG_STDERR_OFF (-2)
+
+/* fastcgi_ng_config.c */
+extern const command_rec fastcgi_ng_commands[];
+void *fastcgi_ng_create_server_conf(apr_pool_t *p, server_rec *s);
+void *fastcgi_ng_merge_server_conf(apr_pool_t *p, void *base, void *add);
+void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
+void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
+/* Every name of an app must lead to one; OK or an HTTP error after telling. */
+int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
+fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
+
+/* --------------------------------------------------------- connections --- */
+
+typedef struct fastcgi_ng_conn_t {
+    fcng_pool_conn link;
+    fcng_conn *fcgi;
+    fastcgi_ng_backend_t *backend;
+    int fd;
+    /* Under the backend's mutex: its place in the list of idle ones. */
+    struct fastcgi_ng_conn_t *next, *prev;
+    bool idle;
+    bool watched; /* the service thread polls its descriptor */
+} fastcgi_ng_conn_t;
+
+/* ---------------------------------------------------------------- body --- */
+
+/*
+ * The client's body.  Streamed: read without blocking, offered to the core,
+ * dropped when sent; the first 64 KiB are kept so that a request can be sent
+ * again.  Spooled: read whole before the application hears of the request.
+ */
+typedef struct fastcgi_ng_body_t {
+    request_rec *r;
+    apr_bucket_brigade *scratch;
+    apr_bucket_brigade *held; /* read, not yet dropped */
+    apr_bucket *next;         /* the first of |held| not yet offered */
+    apr_uint64_t length;      /* or FCNG_LENGTH_UNKNOWN */
+    apr_uint64_t read;        /* from the client */
+    apr_uint64_t dropped;     /* from the front of |held| */
+    apr_uint64_t offset;      /* in |file|: the next byte to offer */
+    apr_file_t *file;         /* spooled, too long for memory */
+    int status;               /* HTTP status of a client's failure */
+    bool announced;           /* CONTENT_LENGTH is sent */
+    bool eos;                 /* read to its end */
+    bool fin;                 /* offered to its end */
+    bool waits;               /* the client has sent nothing more yet */
+    bool partial;             /* something was dropped: no second try */
+} fastcgi_ng_body_t;
+
+/* fastcgi_ng_spool.c.  Each returns OK or an HTTP status. */
+int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r);
+int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
+/* Reads and offers as much as has room; FCNG_OK or an error of the core,
+   body->status set when it was the client's. */
+int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request);
+bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body);
+void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body);
+
+/* ---------------------------------------------------------------- task --- */
+
+/* What the request thread can be told of the client by its descriptor. */
+typedef struct fastcgi_ng_client_t {
+    int fd;          /* -1: none */
+    bool secondary;  /* HTTP/2: the descriptor tells of input only */
+} fastcgi_ng_client_t;
+
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 122)
+#define ap_thread_create apr_thread_create
+#endif
+
+enum fastcgi_ng_reply {
+    FASTCGI_NG_REPLY_NONE,     /* no head yet */
+    FASTCGI_NG_REPLY_BODY,     /* the body goes to the client */
+    FASTCGI_NG_REPLY_DISCARD,  /* HEAD, 204, 304, redirects */
+};
+
+typedef struct fastcgi_ng_task_t {
+    request_rec *r;
+    const fastcgi_ng_dir_conf_t *conf;
+    const fastcgi_ng_app_t *app;
+    const char *mount;           /* of FastCgiNgPass, or NULL */
+    fastcgi_ng_client_t client;
+    fastcgi_ng_body_t body;
+    fcng_params params;
+
+    /* this attempt */
+    fastcgi_ng_backend_t *backend;
+    fastcgi_ng_conn_t *conn;
+    fcng_request *request;
+    bool reused;
+    bool write_failed;           /* reading goes on */
+    bool lingered;               /* a read has waited in vain */
+    bool over;                   /* END_REQUEST or failure */
+    bool ended;                  /* END_REQUEST */
+    int error;                   /* enum fcng_err */
+    int status;                  /* HTTP status, where |error| is not why */
+    unsigned stream_id;
+    fcng_str first_bytes;        /* in |buf|, while nothing else is */
+    uint64_t active_us;          /* something moved */
+
+    /* the response */
+    fcng_head head;
+    fcng_lines *lines;
+    char *buf;                   /* bytes just read */
+    char *partial;               /* a head's line that is not whole yet */
+    apr_size_t partial_len, partial_size;
+    apr_table_t *fields;
+    apr_bucket_brigade *out;
+    enum fastcgi_ng_reply reply;
+    const char *redirect;        /* local: where to go on */
+    bool unflushed;
+    bool delivered;              /* something of the head went out */
+    bool cut_told;
+    bool client_gone;
+
+    /* all attempts */
+    unsigned tries;
+    unsigned turn;               /* which address comes first */
+    uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;
+    apr_uint32_t app_status;
+} fastcgi_ng_task_t;
+
+#define FASTCGI_NG_BUFFER 65536
+
+/* fastcgi_ng_responder.c */
+int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
+                       const fastcgi_ng_app_t *app, const char *mount);
+
+/* fastcgi_ng_env.c: OK or an HTTP status. */
+int fastcgi_ng_env_build(fastcgi_ng_task_t *task);
+
+/* fastcgi_ng_reply.c: the CGI head and the way to the client. */
+void fastcgi_ng_reply_init(fastcgi_ng_task_t *task);
+int fastcgi_ng_reply_stdout(fastcgi_ng_task_t *task, fcng_str bytes);
+/* Passes what is there; |flush|: all the way to the client. */
+void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush);
+void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task);
+void fastcgi_ng_reply_break(fastcgi_ng_task_t *task);
+
+/* ---------------------------------------------------------------- logs --- */
+
+/* fastcgi_ng_log.c: "FCNG003: unix:/run/app.sock: ..." */
+void fastcgi_ng_log(const fastcgi_ng_task_t *task, int level,
+                    enum fcng_msg msg, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void fastcgi_ng_log_stderr(fastcgi_ng_task_t *task, fcng_str bytes);
+void fastcgi_ng_log_stderr_end(fastcgi_ng_task_t *task);
+void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task);
+void fastcgi_ng_notes(fastcgi_ng_task_t *task);
+
+/* ---------------------------------------------------------------- pool --- */
+
+struct fastcgi_ng_backend_t {
+    const fastcgi_ng_app_t *app;
+    const fastcgi_ng_address_t *address;
+    fastcgi_ng_child_t *child;
+    apr_thread_mutex_t *mutex; /* all below */
+    fcng_pool *pool;
+    fastcgi_ng_conn_t *idle;
+    unsigned fails;            /* failed connects in a row */
+    uint64_t down_until_us;    /* others are preferred until then */
+    uint64_t refused;          /* requests that failed since it went down */
+    bool down_told;
+    fcng_rate connect_rate;    /* of lines about failed connects */
+    fcng_rate stderr_rate;
+    struct addrinfo *names;    /* what the host name stands for */
+    uint64_t names_us;
+};
+
+struct fastcgi_ng_child_t {
+    apr_pool_t *pool;
+    server_rec *server;
+    apr_array_header_t *backends; /* fastcgi_ng_backend_t * */
+    atomic_bool stopping;         /* nothing is kept any more */
+    struct fastcgi_ng_service_t *service;
+};
+
+/* fastcgi_ng_pool.c */
+apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s);
+void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
+/*
+ * A connection for |task|: task->conn, busy, idle before or new.  FCNG_OK, or
+ * FCNG_ERR_CONNECT (told), FCNG_ERR_QUEUE_FULL, FCNG_ERR_QUEUE_TIMEOUT,
+ * FCNG_ERR_NOMEM, FCNG_ERR_CLOSED (the client has gone).
+ */
+int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
+                               bool patient);
+void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
+/* Gives task->conn back, kept or closed. */
+void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable);
+bool fastcgi_ng_backend_is_down(fastcgi_ng_backend_t *backend, uint64_t now);
+/* What is due: idle connections that are too old, waiters. */
+void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend, uint64_t now);
+/* Drops |conn| when it is idle and no longer alive. */
+void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *backend,
+                                const fastcgi_ng_conn_t *conn);
+
+/* fastcgi_ng_service.c */
+apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child);
+void fastcgi_ng_service_stop(fastcgi_ng_child_t *child);
+/* The thread sleeps no longer than |at_us|. */
+void fastcgi_ng_service_at(fastcgi_ng_child_t *child, uint64_t at_us);
+/* Its set of descriptors is no longer right. */
+void fastcgi_ng_service_wake(fastcgi_ng_child_t *child);
+
+/* ------------------------------------------------------------------ io --- */
+
+/* fastcgi_ng_io.c: the only file that touches a descriptor. */
+
+uint64_t fastcgi_ng_now(void); /* microseconds, monotonic */
+
+typedef struct fastcgi_ng_dial_t {
+    fastcgi_ng_task_t *task;
+    uint64_t deadline_us;
+    bool patient;   /* nowhere else to go: wait for one that restarts */
+    int error;      /* errno of the last try */
+    bool timed_out;
+    bool resolved;  /* false: the host name does not resolve */
+    const char *what; /* the resolver's words */
+} fastcgi_ng_dial_t;
+
+/* A descriptor, or -1. */
+int fastcgi_ng_io_connect(fastcgi_ng_dial_t *dial);
+/* Cause and cure of a failed connect. */
+void fastcgi_ng_io_hint(const fastcgi_ng_dial_t *dial, char *out,
+                        apr_size_t len);
+void fastcgi_ng_io_close(int fd);
+void fastcgi_ng_io_forget_names(fastcgi_ng_backend_t *backend);
+
+enum fastcgi_ng_probe {
+    FASTCGI_NG_ALIVE,
+    FASTCGI_NG_CLOSED,
+    FASTCGI_NG_STRAY /* bytes nobody asked for */
+};
+enum fastcgi_ng_probe fastcgi_ng_io_probe(int fd);
+
+/* APR_SUCCESS: all was written; APR_EAGAIN; or why not. */
+apr_status_t fastcgi_ng_io_send(fastcgi_ng_conn_t *conn, apr_size_t *sent);
+/* APR_SUCCESS with *len > 0, APR_EAGAIN, APR_EOF, or why not.  |linger|: waits
+   up to FASTCGI_NG_LINGER_US in the read itself. */
+#define FASTCGI_NG_LINGER_US 50000
+apr_status_t fastcgi_ng_io_recv(fastcgi_ng_conn_t *conn, char *buf,
+                                apr_size_t *len, bool linger);
+
+void fastcgi_ng_io_client(fastcgi_ng_client_t *client, conn_rec *c);
+/* The client has closed its connection or reset its stream. */
+bool fastcgi_ng_io_client_gone(const fastcgi_ng_client_t *client, conn_rec *c);
+
+typedef struct fastcgi_ng_wait_t {
+    bool write;        /* in: the application's socket is full */
+    bool client;       /* in: the client's body is awaited */
+    uint64_t until_us; /* in */
+    bool client_gone;  /* out */
+    bool timed_out;    /* out */
+} fastcgi_ng_wait_t;
+
+/* Waits for the application, the client, or the time. */
+void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
+                        fastcgi_ng_wait_t *wait);
+
+typedef struct fastcgi_ng_watch_t fastcgi_ng_watch_t;
+fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool);
+void fastcgi_ng_watch_wake(fastcgi_ng_watch_t *watch);
+void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch);
+bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn);
+/* Calls |ready| for each watched one that became readable. */
+void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
+                           void (*ready)(fastcgi_ng_backend_t *backend,
+                                         const fastcgi_ng_conn_t *conn));
+
+#endif

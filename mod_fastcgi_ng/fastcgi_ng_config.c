@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Directives: what they take, where they may stand, how they merge, and the
+ * checks after everything was read.  docs/apache.md says what each one means.
+ */
+#include "fastcgi_ng.h"
+
+#include "apr_fnmatch.h"
+#include "apr_lib.h"
+#include "util_cfgtree.h"
+
+#include <sys/un.h>
+
+#define UNSET (-1)
+#define WHY_LEN 1024
+#define RATE_MAX 1000000
+
+static fastcgi_ng_server_conf_t *server_conf(server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &fastcgi_ng_module);
+}
+
+static const char *lower(apr_pool_t *p, const char *name)
+{
+    char *copy = apr_pstrdup(p, name);
+
+    ap_str_tolower(copy);
+    return copy;
+}
+
+/* ------------------------------------------------------ create, merge --- */
+
+void *fastcgi_ng_create_server_conf(apr_pool_t *p, server_rec *s)
+{
+    fastcgi_ng_server_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+
+    conf->apps = apr_hash_make(p);
+    conf->uses = apr_array_make(p, 4, sizeof(fastcgi_ng_use_t));
+    return conf;
+}
+
+void *fastcgi_ng_merge_server_conf(apr_pool_t *p, void *base_v, void *add_v)
+{
+    fastcgi_ng_server_conf_t *base = base_v, *add = add_v;
+    fastcgi_ng_server_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+
+    conf->apps = apr_hash_overlay(p, add->apps, base->apps);
+    conf->uses = add->uses;
+    return conf;
+}
+
+void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir)
+{
+    fastcgi_ng_dir_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+
+    conf->default_params = UNSET;
+    conf->check_script = UNSET;
+    conf->request_buffering = UNSET;
+    conf->header_max_size = UNSET;
+    conf->connect_timeout = UNSET;
+    conf->send_timeout = UNSET;
+    conf->read_timeout = UNSET;
+    conf->request_timeout = UNSET;
+    conf->stderr_level = UNSET;
+    conf->stderr_rate = UNSET;
+    return conf;
+}
+
+static void param_set(fastcgi_ng_dir_conf_t *conf, fastcgi_ng_param_t *param)
+{
+    int i;
+
+    if (param->var >= 0) {
+        conf->skip |= 1u << param->var;
+    }
+    for (i = 0; i < conf->params->nelts; i++) {
+        fastcgi_ng_param_t *old = &APR_ARRAY_IDX(conf->params, i,
+                                                 fastcgi_ng_param_t);
+
+        if (strcmp(old->name, param->name) == 0) {
+            *old = *param;
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(conf->params, fastcgi_ng_param_t) = *param;
+}
+
+static void merge_params(apr_pool_t *p, fastcgi_ng_dir_conf_t *conf,
+                         const fastcgi_ng_dir_conf_t *base,
+                         const fastcgi_ng_dir_conf_t *add)
+{
+    int i;
+
+    if (base->params == NULL || add->params == NULL) {
+        conf->params = add->params != NULL ? add->params : base->params;
+        conf->skip = base->skip | add->skip;
+        return;
+    }
+    conf->params = apr_array_copy(p, base->params);
+    conf->skip = base->skip;
+    for (i = 0; i < add->params->nelts; i++) {
+        param_set(conf, &APR_ARRAY_IDX(add->params, i, fastcgi_ng_param_t));
+    }
+}
+
+#define PICK(member)                                                          \
+    conf->member = add->member != UNSET ? add->member : base->member
+
+void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
+{
+    fastcgi_ng_dir_conf_t *base = base_v, *add = add_v;
+    fastcgi_ng_dir_conf_t *conf = apr_palloc(p, sizeof(*conf));
+    fastcgi_ng_dir_conf_t *pass = add->pass_set ? add : base;
+
+    conf->pass_set = pass->pass_set;
+    conf->pass = pass->pass;
+    conf->mount = pass->mount;
+    conf->script = add->script != NULL ? add->script : base->script;
+    merge_params(p, conf, base, add);
+    PICK(default_params);
+    PICK(check_script);
+    PICK(request_buffering);
+    PICK(header_max_size);
+    PICK(connect_timeout);
+    PICK(send_timeout);
+    PICK(read_timeout);
+    PICK(request_timeout);
+    PICK(stderr_level);
+    PICK(stderr_rate);
+    return conf;
+}
+
+/* ---------------------------------------------------- FastCgiNgPool --- */
+
+static const char *check_name(apr_pool_t *p, const char *name)
+{
+    const char *c;
+
+    for (c = name; *c != '\0'; c++) {
+        if (!apr_isalnum(*c) && strchr("._-", *c) == NULL) {
+            break;
+        }
+    }
+    if (*c != '\0' || c == name || strcmp(name, "off") == 0) {
+        return apr_psprintf(p, "FastCgiNgPool: \"%s\" cannot name a pool: "
+                            "write letters, digits, '.', '_' and '-', and "
+                            "not \"off\"", name);
+    }
+    return NULL;
+}
+
+static const char *dup_str(apr_pool_t *p, fcng_str s)
+{
+    return apr_pstrmemdup(p, s.data, s.len);
+}
+
+static const char *add_address(cmd_parms *cmd, fastcgi_ng_app_t *app,
+                               const char *text)
+{
+    fastcgi_ng_address_t *address;
+    fcng_address parsed;
+    fcng_str in = { text, strlen(text) };
+    char why[WHY_LEN];
+    apr_size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+    if (fcng_address_parse(&parsed, in, why, sizeof(why)) != FCNG_OK) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s", app->name,
+                            why);
+    }
+    if (parsed.kind != FCNG_ADDRESS_TCP && parsed.path.len > room) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: the path of the "
+                            "socket \"%s\" is too long: this system takes "
+                            "%d bytes", app->name, text, (int)room);
+    }
+    address = apr_array_push(app->addresses);
+    address->text = apr_pstrdup(cmd->pool, text);
+    address->kind = parsed.kind;
+    address->host = parsed.host.len > 0 ? dup_str(cmd->pool, parsed.host)
+                                        : "localhost";
+    address->port = dup_str(cmd->pool, parsed.port);
+    address->path = dup_str(cmd->pool, parsed.path);
+    return NULL;
+}
+
+static const char *add_folder(cmd_parms *cmd, fastcgi_ng_app_t *app,
+                              const char *folder)
+{
+    char *clean;
+
+    if (!ap_os_is_path_absolute(cmd->pool, folder)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: for=%s: write the "
+                            "whole path of a folder, as in for=/home/alice",
+                            app->name, folder);
+    }
+    clean = apr_pstrdup(cmd->pool, folder);
+    ap_no2slash(clean);
+    while (strlen(clean) > 1 && clean[strlen(clean) - 1] == '/') {
+        clean[strlen(clean) - 1] = '\0';
+    }
+    if (app->folders == NULL) {
+        app->folders = apr_array_make(cmd->pool, 2, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(app->folders, const char *) = clean;
+    return NULL;
+}
+
+static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
+                            const char *word)
+{
+    fcng_str in = { word, strlen(word) };
+    char why[WHY_LEN];
+
+    if (strncmp(word, "for=", 4) == 0) {
+        return add_folder(cmd, app, word + 4);
+    }
+    if (fcng_pool_options_word(&app->options, in, why, sizeof(why))
+        != FCNG_OK) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s", app->name,
+                            why);
+    }
+    return NULL;
+}
+
+static fastcgi_ng_app_t *new_app(cmd_parms *cmd, const char *name)
+{
+    fastcgi_ng_app_t *app = apr_pcalloc(cmd->pool, sizeof(*app));
+
+    app->name = lower(cmd->pool, name);
+    app->file = cmd->directive->filename;
+    app->line = cmd->directive->line_num;
+    app->addresses = apr_array_make(cmd->pool, 2,
+                                    sizeof(fastcgi_ng_address_t));
+    fcng_pool_options_init(&app->options);
+    atomic_init(&app->turn, 0);
+    return app;
+}
+
+static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
+                            char *const argv[])
+{
+    fastcgi_ng_server_conf_t *conf = server_conf(cmd->server);
+    const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+    fastcgi_ng_app_t *app, *old;
+    int i;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (argc < 2) {
+        return "FastCgiNgPool takes a name and an address, as in "
+               "FastCgiNgPool php unix:/run/php/php-fpm.sock";
+    }
+    app = new_app(cmd, argv[0]);
+    err = check_name(cmd->pool, app->name);
+    old = apr_hash_get(conf->apps, app->name, APR_HASH_KEY_STRING);
+    if (err == NULL && old != NULL) {
+        err = apr_psprintf(cmd->pool, "FastCgiNgPool: the pool \"%s\" is "
+                           "defined already, in %s line %d", app->name,
+                           old->file, old->line);
+    }
+    for (i = 1; i < argc && err == NULL; i++) {
+        fcng_str arg = { argv[i], strlen(argv[i]) };
+
+        err = fcng_is_word(arg) ? add_word(cmd, app, argv[i])
+                                : add_address(cmd, app, argv[i]);
+    }
+    if (err == NULL && app->addresses->nelts == 0) {
+        err = apr_psprintf(cmd->pool, "FastCgiNgPool %s: no address: write "
+                           "unix:/path/of/socket or host:port after the name",
+                           app->name);
+    }
+    if (err == NULL) {
+        apr_hash_set(conf->apps, app->name, APR_HASH_KEY_STRING, app);
+    }
+    return err;
+}
+
+/* ---------------------------------------------------- FastCgiNgPass --- */
+
+static void remember_use(cmd_parms *cmd, const char *name)
+{
+    fastcgi_ng_use_t *use = apr_array_push(server_conf(cmd->server)->uses);
+
+    use->name = name;
+    use->file = cmd->directive->filename;
+    use->line = cmd->directive->line_num;
+}
+
+/* The path below which a location's requests are; "" where none is known. */
+static const char *mount_of(cmd_parms *cmd, const ap_directive_t *section)
+{
+    char *path;
+    apr_size_t len;
+
+    if (section == NULL || cmd->path == NULL || cmd->path[0] != '/'
+        || ap_cstr_casecmp(section->directive, "<Location") != 0
+        || strchr(section->args, '~') == section->args
+        || apr_fnmatch_test(cmd->path)) {
+        return "";
+    }
+    path = apr_pstrdup(cmd->pool, cmd->path);
+    len = strlen(path);
+    while (len > 0 && path[len - 1] == '/') {
+        path[--len] = '\0';
+    }
+    return path;
+}
+
+static bool is_section(const ap_directive_t *d, const char *name)
+{
+    return d != NULL && ap_cstr_casecmp(d->directive, name) == 0;
+}
+
+static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+    const ap_directive_t *section = cmd->directive->parent;
+    bool server = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT) == NULL;
+
+    if (!server && !is_section(section, "<Location")
+        && !is_section(section, "<LocationMatch")) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPass stands in the server, "
+                            "<VirtualHost>, <Location> or <LocationMatch>; "
+                            "here write SetHandler fastcgi-ng:%s", arg);
+    }
+    conf->pass_set = true;
+    conf->pass = NULL;
+    if (ap_cstr_casecmp(arg, "off") == 0) {
+        return NULL;
+    }
+    conf->pass = lower(cmd->pool, arg);
+    conf->mount = server ? "" : mount_of(cmd, section);
+    remember_use(cmd, conf->pass);
+    return NULL;
+}
+
+static const char *cmd_script(cmd_parms *cmd, void *dir, const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+
+    if (!ap_os_is_path_absolute(cmd->pool, arg)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgScript: write the whole path "
+                            "of the file, as in FastCgiNgScript "
+                            "/srv/www/index.php; \"%s\" is not one", arg);
+    }
+    conf->script = arg;
+    return NULL;
+}
+
+/* --------------------------------------------------- FastCgiNgParam --- */
+
+static const char *param_value(cmd_parms *cmd, fastcgi_ng_param_t *param,
+                               const char *value)
+{
+    const char *err = NULL;
+
+    if (strstr(value, "%{") == NULL && strchr(value, '\\') == NULL
+        && strchr(value, '$') == NULL) {
+        param->value = value;
+        return NULL;
+    }
+    param->expr = ap_expr_parse_cmd(cmd, value, AP_EXPR_FLAG_STRING_RESULT,
+                                    &err, NULL);
+    if (err != NULL) {
+        return apr_psprintf(cmd->pool, "FastCgiNgParam %s: the value \"%s\" "
+                            "is no expression: %s", param->name, value, err);
+    }
+    return NULL;
+}
+
+static const char *cmd_param(cmd_parms *cmd, void *dir, const char *name,
+                             const char *value)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+    bool htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
+    bool removes = name[0] == '!';
+    fastcgi_ng_param_t param;
+    fcng_str key;
+    const char *err = NULL;
+
+    memset(&param, 0, sizeof(param));
+    param.name = removes ? name + 1 : name;
+    param.name_len = strlen(param.name);
+    key = (fcng_str){ param.name, param.name_len };
+    if (param.name_len == 0 || strchr(param.name, '=') != NULL) {
+        return apr_psprintf(cmd->pool, "FastCgiNgParam: \"%s\" is no name: "
+                            "write FastCgiNgParam NAME VALUE", name);
+    }
+    if (removes == (value != NULL)) {
+        return apr_psprintf(cmd->pool, removes
+                            ? "FastCgiNgParam %s takes no value"
+                            : "FastCgiNgParam %s takes a value; to remove "
+                              "a parameter write !NAME", name);
+    }
+    if (htaccess && fcng_env_is_trusted(key)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgParam: %s cannot be set in "
+                            ".htaccess: applications trust it; write it in "
+                            "<Directory>", param.name);
+    }
+    param.var = fcng_env_find(key);
+    if (!removes) {
+        err = param_value(cmd, &param, value);
+    }
+    if (err == NULL) {
+        if (conf->params == NULL) {
+            conf->params = apr_array_make(cmd->pool, 4, sizeof(param));
+        }
+        param_set(conf, &param);
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------ numbers --- */
+
+static const char *cmd_flag(cmd_parms *cmd, void *dir, int on)
+{
+    *(int *)((char *)dir + (apr_size_t)cmd->info) = on;
+    return NULL;
+}
+
+static const char *cmd_timeout(cmd_parms *cmd, void *dir, const char *arg)
+{
+    apr_interval_time_t *out
+        = (apr_interval_time_t *)((char *)dir + (apr_size_t)cmd->info);
+    bool whole = (apr_size_t)cmd->info
+                 == APR_OFFSETOF(fastcgi_ng_dir_conf_t, request_timeout);
+
+    if (whole && ap_cstr_casecmp(arg, "off") == 0) {
+        *out = 0;
+        return NULL;
+    }
+    if (ap_timeout_parameter_parse(arg, out, "s") != APR_SUCCESS
+        || *out <= 0) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is no time: write 30, 30s, "
+                            "500ms or 2min%s", cmd->cmd->name, arg,
+                            whole ? ", or off" : "");
+    }
+    return NULL;
+}
+
+static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
+                                       const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+    apr_off_t size = 0;
+    char *end = NULL;
+    apr_status_t rv = apr_strtoff(&size, arg, &end, 10);
+
+    if (rv == APR_SUCCESS && end != arg && *end != '\0' && end[1] == '\0') {
+        size *= apr_tolower(*end) == 'k' ? 1024
+                : apr_tolower(*end) == 'm' ? 1024 * 1024 : -1;
+        end++;
+    }
+    if (rv != APR_SUCCESS || end == arg || *end != '\0' || size < 512
+        || size > 16 * 1024 * 1024) {
+        return apr_psprintf(cmd->pool, "FastCgiNgHeaderMaxSize: \"%s\" is no "
+                            "size: write 512 to 16m, as in 64k", arg);
+    }
+    conf->header_max_size = size;
+    return NULL;
+}
+
+static int level_of(const char *arg)
+{
+    static const char *const names[] = { "emerg", "alert", "crit", "error",
+                                         "warn", "notice", "info", "debug" };
+    int i;
+
+    for (i = 0; i <= APLOG_DEBUG; i++) {
+        if (ap_cstr_casecmp(arg, names[i]) == 0) {
+            return i;
+        }
+    }
+    return ap_cstr_casecmp(arg, "off") == 0 ? FASTCGI_NG_STDERR_OFF : UNSET;
+}
+
+static const char *cmd_stderr(cmd_parms *cmd, void *dir, const char *level,
+                              const char *rate)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+    char *end;
+
+    conf->stderr_level = level_of(level);
+    if (conf->stderr_level == UNSET) {
+        return apr_psprintf(cmd->pool, "FastCgiNgStderr: \"%s\" is no level: "
+                            "write error, warn, notice, info, debug or off",
+                            level);
+    }
+    if (rate == NULL) {
+        return NULL;
+    }
+    conf->stderr_rate = strncmp(rate, "rate=", 5) == 0
+                        ? apr_strtoi64(rate + 5, &end, 10) : -1;
+    if (conf->stderr_rate < 0 || end == rate + 5 || strcmp(end, "r/s") != 0
+        || conf->stderr_rate > RATE_MAX) {
+        return apr_psprintf(cmd->pool, "FastCgiNgStderr: \"%s\" is no rate: "
+                            "write rate=100r/s (lines a second), rate=0r/s "
+                            "for all", rate);
+    }
+    return NULL;
+}
+
+/* -------------------------------------------------- names that lead on --- */
+
+fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name)
+{
+    char key[128];
+    apr_size_t i;
+
+    for (i = 0; name[i] != '\0' && i < sizeof(key) - 1; i++) {
+        key[i] = apr_tolower(name[i]);
+    }
+    return apr_hash_get(server_conf(s)->apps, key, (apr_ssize_t)i);
+}
+
+static const char *known_names(apr_pool_t *p, server_rec *s)
+{
+    const char *list = "";
+    apr_hash_index_t *hi;
+
+    for (hi = apr_hash_first(p, server_conf(s)->apps); hi != NULL;
+         hi = apr_hash_next(hi)) {
+        const char *name = apr_hash_this_key(hi);
+
+        list = apr_pstrcat(p, list, *list ? ", " : "", name, NULL);
+    }
+    return *list ? list : "none";
+}
+
+static int check_uses(apr_pool_t *p, server_rec *s)
+{
+    apr_array_header_t *uses = server_conf(s)->uses;
+    int i, rc = OK;
+
+    for (i = 0; i < uses->nelts; i++) {
+        fastcgi_ng_use_t *use = &APR_ARRAY_IDX(uses, i, fastcgi_ng_use_t);
+
+        if (fastcgi_ng_find_app(s, use->name) == NULL) {
+            ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, s,
+                         "Syntax error on line %d of %s: FastCgiNgPass: there "
+                         "is no pool \"%s\" here: define it with "
+                         "FastCgiNgPool %s ADDRESS (known: %s)", use->line, use->file,
+                         use->name, use->name, known_names(p, s));
+            rc = HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return rc;
+}
+
+static bool known_anywhere(server_rec *s, const char *name)
+{
+    for (; s != NULL; s = s->next) {
+        if (fastcgi_ng_find_app(s, name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* SetHandler and AddHandler are other modules' directives, and one may stand
+   where it never counts: a warning, and 500 when a request comes to it. */
+static void warn_of_handlers(apr_pool_t *p, server_rec *s,
+                             const ap_directive_t *d)
+{
+    const apr_size_t len = sizeof(FASTCGI_NG_HANDLER) - 1;
+
+    for (; d != NULL; d = d->next) {
+        const char *args = d->args, *word;
+
+        if ((ap_cstr_casecmp(d->directive, "SetHandler") == 0
+             || ap_cstr_casecmp(d->directive, "AddHandler") == 0)
+            && *(word = ap_getword_conf(p, &args)) != '\0'
+            && ap_cstr_casecmpn(word, FASTCGI_NG_HANDLER, len) == 0
+            && strchr(word, '%') == NULL && !known_anywhere(s, word + len)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, s,
+                         "line %d of %s: %s %s: there is no pool \"%s\": "
+                         "define it with FastCgiNgPool %s ADDRESS, or "
+                         "requests are answered with 500 (known: %s)",
+                         d->line_num, d->filename, d->directive, word,
+                         word + len, word + len, known_names(p, s));
+        }
+        warn_of_handlers(p, s, d->first_child);
+    }
+}
+
+int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server)
+{
+    server_rec *s;
+    int rc = OK;
+
+    for (s = main_server; s != NULL; s = s->next) {
+        if (check_uses(ptemp, s) != OK) {
+            rc = HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    warn_of_handlers(ptemp, main_server, ap_conftree);
+    return rc;
+}
+
+/* ---------------------------------------------------------- the table --- */
+
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+#define MEMBER(name) ((void *)APR_OFFSETOF(fastcgi_ng_dir_conf_t, name))
+
+const command_rec fastcgi_ng_commands[] = {
+    AP_INIT_TAKE_ARGV("FastCgiNgPool", cmd_pool, NULL, RSRC_CONF,
+                      "a name, one or more addresses, and word=value ..."),
+    AP_INIT_TAKE1("FastCgiNgPass", cmd_pass, NULL, OR_ALL,
+                  "the pool that serves this location, or off"),
+    AP_INIT_TAKE1("FastCgiNgScript", cmd_script, NULL, ANYWHERE,
+                  "the file that answers every request here"),
+    AP_INIT_TAKE12("FastCgiNgParam", cmd_param, NULL, ANYWHERE | OR_FILEINFO,
+                   "a name and a value (an expression), or !name"),
+    AP_INIT_FLAG("FastCgiNgDefaultParams", cmd_flag, MEMBER(default_params),
+                 ANYWHERE, "off: only FastCgiNgParam says what is sent"),
+    AP_INIT_FLAG("FastCgiNgCheckScript", cmd_flag, MEMBER(check_script),
+                 ANYWHERE, "off: PHP files need not exist on this machine"),
+    AP_INIT_FLAG("FastCgiNgRequestBuffering", cmd_flag,
+                 MEMBER(request_buffering), ANYWHERE | OR_FILEINFO,
+                 "off: bodies of unknown length are passed on as they come"),
+    AP_INIT_TAKE1("FastCgiNgHeaderMaxSize", cmd_header_max_size, NULL,
+                  ANYWHERE, "the largest head of a response, as in 64k"),
+    AP_INIT_TAKE1("FastCgiNgConnectTimeout", cmd_timeout,
+                  MEMBER(connect_timeout), ANYWHERE,
+                  "how long connecting may take"),
+    AP_INIT_TAKE1("FastCgiNgSendTimeout", cmd_timeout, MEMBER(send_timeout),
+                  ANYWHERE, "how long the application may take no byte"),
+    AP_INIT_TAKE1("FastCgiNgReadTimeout", cmd_timeout, MEMBER(read_timeout),
+                  ANYWHERE, "how long the application may send no byte"),
+    AP_INIT_TAKE1("FastCgiNgRequestTimeout", cmd_timeout,
+                  MEMBER(request_timeout), ANYWHERE,
+                  "how long a request may take altogether, or off"),
+    AP_INIT_TAKE12("FastCgiNgStderr", cmd_stderr, NULL, ANYWHERE,
+                   "the log level of what the application writes to STDERR, "
+                   "or off; rate=100r/s"),
+    { NULL }
+};

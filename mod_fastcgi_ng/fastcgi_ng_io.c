@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The socket pump: connect, read, write, wait.  The only file of this module
+ * that touches a descriptor.
+ *
+ * A connection's descriptor is blocking with a short receive timeout; every
+ * call but one says MSG_DONTWAIT.  The one is the read right after a request
+ * was written: it waits in recv() itself, which saves a poll() for each
+ * request that an application answers at once.
+ */
+#include "fastcgi_ng.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apr_portable.h"
+#include "http_connection.h"
+
+#define OUT_SLICES 64
+#define RETRY_FIRST_MS 5
+#define RETRY_MAX_MS 100
+#define RESTART_US 1000000   /* how long an application may take to restart */
+#define NAMES_US 30000000    /* how long a resolved name is believed */
+#define CLIENT_CHECK_MS 200  /* where nothing can tell of a client's leaving */
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+#ifndef POLLRDHUP
+#define POLLRDHUP 0
+#endif
+
+uint64_t fastcgi_ng_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Milliseconds until |until_us|, at most |max_ms|. */
+static int ms_until(uint64_t until_us, int max_ms)
+{
+    uint64_t now = fastcgi_ng_now();
+    uint64_t ms = until_us > now ? (until_us - now + 999) / 1000 : 0;
+
+    return ms < (uint64_t)max_ms ? (int)ms : max_ms;
+}
+
+/* ------------------------------------------------------------- connect --- */
+
+/* Waits; false: the time is up or the client has left. */
+static bool may_go_on(fastcgi_ng_dial_t *dial, struct pollfd *pfd, int ms)
+{
+    fastcgi_ng_task_t *task = dial->task;
+
+    if (fastcgi_ng_now() >= dial->deadline_us) {
+        dial->timed_out = true;
+        return false;
+    }
+    if (fastcgi_ng_io_client_gone(&task->client, task->r->connection)) {
+        task->client_gone = true;
+        return false;
+    }
+    poll(pfd, pfd != NULL ? 1 : 0, ms_until(dial->deadline_us, ms));
+    return true;
+}
+
+static int finish_connect(fastcgi_ng_dial_t *dial, int fd)
+{
+    struct pollfd pfd = { fd, POLLOUT, 0 };
+    socklen_t len = sizeof(int);
+    int err = 0;
+
+    while (pfd.revents == 0) {
+        if (!may_go_on(dial, &pfd, CLIENT_CHECK_MS)) {
+            return ETIMEDOUT;
+        }
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0) {
+        return errno;
+    }
+    return err;
+}
+
+/* The descriptor becomes what the head of this file says. */
+static int settle(int fd, int family)
+{
+    struct timeval tv = { 0, FASTCGI_NG_LINGER_US };
+    int on = 1;
+
+    fcntl(fd, F_SETFL, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    if (family != AF_UNIX) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    return fd;
+}
+
+static int connect_once(fastcgi_ng_dial_t *dial, const struct sockaddr *sa,
+                        socklen_t len)
+{
+    int fd = socket(sa->sa_family, SOCK_STREAM, 0);
+    int err = 0;
+
+    if (fd < 0) {
+        dial->error = errno;
+        return -1;
+    }
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (connect(fd, sa, len) < 0) {
+        err = errno;
+        if (err == EINPROGRESS || err == EINTR) {
+            err = finish_connect(dial, fd);
+        }
+    }
+    if (err != 0) {
+        close(fd);
+        dial->error = err;
+        return -1;
+    }
+    return settle(fd, sa->sa_family);
+}
+
+static socklen_t unix_address(const fastcgi_ng_address_t *address,
+                              struct sockaddr_un *sun)
+{
+    size_t len = strlen(address->path);
+
+    memset(sun, 0, sizeof(*sun));
+    sun->sun_family = AF_UNIX;
+    if (address->kind == FCNG_ADDRESS_ABSTRACT) {
+        memcpy(sun->sun_path + 1, address->path, len);
+        return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+    }
+    memcpy(sun->sun_path, address->path, len + 1);
+    return (socklen_t)sizeof(*sun);
+}
+
+/*
+ * A Unix socket says EAGAIN when its queue of connections is full: that is
+ * waiting, not failing, and poll() does not tell when there is room.  Refused
+ * and missing are what a restarting application looks like.
+ */
+static int connect_unix(fastcgi_ng_dial_t *dial,
+                        const fastcgi_ng_address_t *address)
+{
+    struct sockaddr_un sun;
+    socklen_t len = unix_address(address, &sun);
+    uint64_t begun = fastcgi_ng_now();
+    int ms = RETRY_FIRST_MS;
+
+    for (;;) {
+        int fd = connect_once(dial, (struct sockaddr *)&sun, len);
+        bool restarts = dial->error == ECONNREFUSED || dial->error == ENOENT;
+
+        if (fd >= 0) {
+            return fd;
+        }
+        if (!dial->patient || (dial->error != EAGAIN && !restarts)
+            || (restarts && fastcgi_ng_now() - begun >= RESTART_US)
+            || !may_go_on(dial, NULL, ms)) {
+            return -1;
+        }
+        ms = ms < RETRY_MAX_MS / 2 ? 2 * ms : RETRY_MAX_MS;
+    }
+}
+
+static struct addrinfo *resolve(fastcgi_ng_dial_t *dial,
+                                const fastcgi_ng_address_t *address)
+{
+    struct addrinfo hints, *list = NULL;
+    int rc;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_ADDRCONFIG;
+    rc = getaddrinfo(address->host, address->port, &hints, &list);
+    if (rc == EAI_NONAME || rc == EAI_FAMILY) {
+        hints.ai_flags = 0; /* a machine with nothing but loopback */
+        rc = getaddrinfo(address->host, address->port, &hints, &list);
+    }
+    dial->resolved = rc == 0;
+    dial->what = rc == 0 ? NULL : gai_strerror(rc);
+    return list;
+}
+
+#define NAMES_MAX 8
+typedef struct name_list {
+    struct sockaddr_storage addr[NAMES_MAX];
+    socklen_t len[NAMES_MAX];
+    int n;
+} name_list;
+
+static void copy_names(name_list *names, const struct addrinfo *ai)
+{
+    for (names->n = 0; ai != NULL && names->n < NAMES_MAX; ai = ai->ai_next) {
+        memcpy(&names->addr[names->n], ai->ai_addr, ai->ai_addrlen);
+        names->len[names->n++] = ai->ai_addrlen;
+    }
+}
+
+/* What the host name stands for, asked again from time to time; outside the
+   backend's mutex, because a resolver may take seconds. */
+static void look_up(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend,
+                    name_list *names)
+{
+    struct addrinfo *list;
+    uint64_t now = fastcgi_ng_now();
+
+    dial->resolved = true;
+    apr_thread_mutex_lock(backend->mutex);
+    copy_names(names,
+               now - backend->names_us < NAMES_US ? backend->names : NULL);
+    apr_thread_mutex_unlock(backend->mutex);
+    if (names->n > 0) {
+        return;
+    }
+    list = resolve(dial, backend->address);
+    copy_names(names, list);
+    if (list != NULL) {
+        apr_thread_mutex_lock(backend->mutex);
+        if (backend->names != NULL) {
+            freeaddrinfo(backend->names);
+        }
+        backend->names = list;
+        backend->names_us = now;
+        apr_thread_mutex_unlock(backend->mutex);
+    }
+}
+
+void fastcgi_ng_io_forget_names(fastcgi_ng_backend_t *backend)
+{
+    if (backend->names != NULL) {
+        freeaddrinfo(backend->names);
+        backend->names = NULL;
+    }
+}
+
+static int connect_tcp(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend)
+{
+    name_list names;
+    int i, fd = -1;
+
+    look_up(dial, backend, &names);
+    for (i = 0; i < names.n && fd < 0; i++) {
+        fd = connect_once(dial, (struct sockaddr *)&names.addr[i],
+                          names.len[i]);
+        if (dial->timed_out || dial->task->client_gone) {
+            break;
+        }
+    }
+    if (fd < 0 && names.n > 0) {
+        apr_thread_mutex_lock(backend->mutex);
+        backend->names_us = 0; /* perhaps it has moved */
+        apr_thread_mutex_unlock(backend->mutex);
+    }
+    return fd;
+}
+
+int fastcgi_ng_io_connect(fastcgi_ng_dial_t *dial)
+{
+    fastcgi_ng_backend_t *backend = dial->task->backend;
+
+    dial->resolved = true;
+    if (backend->address->kind == FCNG_ADDRESS_TCP) {
+        return connect_tcp(dial, backend);
+    }
+    return connect_unix(dial, backend->address);
+}
+
+void fastcgi_ng_io_close(int fd)
+{
+    /* The service thread may sleep in a poll() that holds the socket open:
+       the application must see the end now. */
+    shutdown(fd, SHUT_RDWR);
+    close(fd);
+}
+
+/* ------------------------------------------------------ cause and cure --- */
+
+static enum fcng_connect_cause cause_of(const fastcgi_ng_dial_t *dial)
+{
+    if (dial->timed_out && dial->error != EAGAIN) {
+        return FCNG_CONNECT_TIMEOUT;
+    }
+    switch (dial->error) {
+    case ECONNREFUSED:
+        return FCNG_CONNECT_REFUSED;
+    case ENOENT:
+        return FCNG_CONNECT_MISSING;
+    case EACCES:
+    case EPERM:
+        return FCNG_CONNECT_DENIED;
+    case EAGAIN:
+        return FCNG_CONNECT_BACKLOG;
+    case ETIMEDOUT:
+        return FCNG_CONNECT_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+        return FCNG_CONNECT_NO_DESCRIPTORS;
+    case ENOTSOCK:
+    case EPROTOTYPE:
+        return FCNG_CONNECT_NOT_SOCKET;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return FCNG_CONNECT_NO_ROUTE;
+    default:
+        return FCNG_CONNECT_OTHER;
+    }
+}
+
+static const char *user_name(apr_pool_t *p, uid_t uid)
+{
+    struct passwd pw, *found = NULL;
+    char buf[4096];
+
+    if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) == 0 && found) {
+        return apr_pstrdup(p, pw.pw_name);
+    }
+    return apr_psprintf(p, "%lu", (unsigned long)uid);
+}
+
+static const char *group_name(apr_pool_t *p, gid_t gid)
+{
+    struct group gr, *found = NULL;
+    char buf[4096];
+
+    if (getgrgid_r(gid, &gr, buf, sizeof(buf), &found) == 0 && found) {
+        return apr_pstrdup(p, gr.gr_name);
+    }
+    return apr_psprintf(p, "%lu", (unsigned long)gid);
+}
+
+static bool in_group(gid_t gid)
+{
+    gid_t groups[256];
+    int i, n = getgroups(256, groups);
+
+    for (i = 0; i < n; i++) {
+        if (groups[i] == gid) {
+            return true;
+        }
+    }
+    return gid == getegid();
+}
+
+static bool modes_allow(const struct stat *st)
+{
+    if (geteuid() == 0) {
+        return true;
+    }
+    if (st->st_uid == geteuid()) {
+        return (st->st_mode & S_IWUSR) != 0;
+    }
+    if (in_group(st->st_gid)) {
+        return (st->st_mode & S_IWGRP) != 0;
+    }
+    return (st->st_mode & S_IWOTH) != 0;
+}
+
+void fastcgi_ng_io_hint(const fastcgi_ng_dial_t *dial, char *out,
+                        apr_size_t len)
+{
+    const fastcgi_ng_address_t *address = dial->task->backend->address;
+    apr_pool_t *p = dial->task->r->pool;
+    fcng_connect_facts facts;
+    struct stat st;
+
+    memset(&facts, 0, sizeof(facts));
+    facts.cause = cause_of(dial);
+    facts.is_unix = address->kind != FCNG_ADDRESS_TCP;
+    if (address->kind == FCNG_ADDRESS_UNIX && stat(address->path, &st) == 0) {
+        facts.is_socket = S_ISSOCK(st.st_mode);
+        facts.owner = apr_pstrcat(p, user_name(p, st.st_uid), ":",
+                                  group_name(p, st.st_gid), NULL);
+        facts.mode = st.st_mode & 07777;
+        facts.process = user_name(p, geteuid());
+        facts.modes_allow = modes_allow(&st);
+        if (!facts.is_socket) {
+            facts.cause = FCNG_CONNECT_NOT_SOCKET;
+        }
+    }
+    fcng_hint_connect(out, len, &facts);
+}
+
+/* ------------------------------------------------------ read and write --- */
+
+enum fastcgi_ng_probe fastcgi_ng_io_probe(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n > 0) {
+        return FASTCGI_NG_STRAY;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK
+                  || errno == EINTR)) {
+        return FASTCGI_NG_ALIVE;
+    }
+    return FASTCGI_NG_CLOSED;
+}
+
+static apr_status_t send_slices(fastcgi_ng_conn_t *conn, apr_size_t *sent)
+{
+    fcng_str slices[OUT_SLICES];
+    struct iovec iov[OUT_SLICES];
+    struct msghdr msg;
+    size_t i, n, want = 0;
+    ssize_t done;
+
+    *sent = 0;
+    if (fcng_conn_output(conn->fcgi, slices, OUT_SLICES, &n) != FCNG_OK) {
+        return APR_ENOMEM;
+    }
+    for (i = 0; i < n; i++) {
+        iov[i].iov_base = (void *)slices[i].data;
+        iov[i].iov_len = slices[i].len;
+        want += slices[i].len;
+    }
+    memset(&msg, 0, sizeof(msg));
+    msg.msg_iov = iov;
+    msg.msg_iovlen = n;
+    do {
+        done = sendmsg(conn->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (done < 0 && errno == EINTR);
+    if (done < 0) {
+        return errno == EWOULDBLOCK ? APR_EAGAIN : APR_FROM_OS_ERROR(errno);
+    }
+    fcng_conn_sent(conn->fcgi, (size_t)done);
+    *sent = (apr_size_t)done;
+    return (size_t)done < want ? APR_EAGAIN : APR_SUCCESS;
+}
+
+apr_status_t fastcgi_ng_io_send(fastcgi_ng_conn_t *conn, apr_size_t *sent)
+{
+    apr_status_t rv = APR_SUCCESS;
+    apr_size_t part;
+
+    *sent = 0;
+    while (rv == APR_SUCCESS && fcng_conn_wants_write(conn->fcgi)) {
+        rv = send_slices(conn, &part);
+        *sent += part;
+    }
+    return rv;
+}
+
+apr_status_t fastcgi_ng_io_recv(fastcgi_ng_conn_t *conn, char *buf,
+                                apr_size_t *len, bool linger)
+{
+    ssize_t n;
+
+    do {
+        n = recv(conn->fd, buf, *len, linger ? 0 : MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR && !linger);
+    if (n > 0) {
+        *len = (apr_size_t)n;
+        return APR_SUCCESS;
+    }
+    *len = 0;
+    if (n == 0) {
+        return APR_EOF;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+        return APR_EAGAIN;
+    }
+    return APR_FROM_OS_ERROR(errno);
+}
+
+/* ---------------------------------------------------------- the client --- */
+
+static apr_status_t client_pollfd(conn_rec *c, apr_pollfd_t *pfd)
+{
+    memset(pfd, 0, sizeof(*pfd));
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
+    return ap_get_pollfd_from_conn(c, pfd, NULL);
+#else
+    if (c->master != NULL) {
+        return APR_ENOTIMPL;
+    }
+    pfd->desc_type = APR_POLL_SOCKET;
+    pfd->desc.s = ap_get_conn_socket(c);
+    return APR_SUCCESS;
+#endif
+}
+
+void fastcgi_ng_io_client(fastcgi_ng_client_t *client, conn_rec *c)
+{
+    apr_pollfd_t pfd;
+    apr_os_sock_t sock;
+    apr_os_file_t file;
+
+    client->fd = -1;
+    client->secondary = c->master != NULL;
+    if (client_pollfd(c, &pfd) != APR_SUCCESS) {
+        return;
+    }
+    if (pfd.desc_type == APR_POLL_SOCKET && pfd.desc.s != NULL
+        && apr_os_sock_get(&sock, pfd.desc.s) == APR_SUCCESS) {
+        client->fd = sock;
+    }
+    else if (pfd.desc_type == APR_POLL_FILE && pfd.desc.f != NULL
+             && apr_os_file_get(&file, pfd.desc.f) == APR_SUCCESS) {
+        client->fd = file;
+    }
+}
+
+/* A client that closed its sending side counts as gone, as in nginx: nothing
+   but a time-out would tell it from one that left. */
+bool fastcgi_ng_io_client_gone(const fastcgi_ng_client_t *client, conn_rec *c)
+{
+    struct pollfd pfd = { client->fd, POLLRDHUP, 0 };
+
+    if (c->aborted) {
+        return true;
+    }
+    if (client->fd < 0 || client->secondary) {
+        return false;
+    }
+    return poll(&pfd, 1, 0) > 0
+           && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
+                        fastcgi_ng_wait_t *wait)
+{
+    const fastcgi_ng_client_t *client = &task->client;
+    conn_rec *c = task->r->connection;
+    struct pollfd pfd[2];
+    bool blind = client->secondary || client->fd < 0;
+    int rc, n = 1, ms = ms_until(wait->until_us,
+                                 blind ? CLIENT_CHECK_MS : INT_MAX);
+
+    pfd[0].fd = task->conn->fd;
+    pfd[0].events = (short)(POLLIN | (wait->write ? POLLOUT : 0));
+    if (client->fd >= 0 && (wait->client || !client->secondary)) {
+        pfd[1].fd = client->fd;
+        pfd[1].events = (short)(wait->client ? POLLIN : POLLRDHUP);
+        pfd[1].revents = 0;
+        n = 2;
+    }
+    rc = poll(pfd, (nfds_t)n, ms);
+    wait->client_gone
+        = c->aborted
+          || (rc > 0 && n == 2 && !client->secondary && !wait->client
+              && (pfd[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+    wait->timed_out = rc == 0 && fastcgi_ng_now() >= wait->until_us;
+}
+
+/* --------------------------------------- the service thread's watching --- */
+
+#define WATCH_MAX 1024 /* idle connections watched at once; more: by time */
+
+struct fastcgi_ng_watch_t {
+    int wake[2];
+    atomic_bool woken; /* a byte is in the pipe */
+    int n;
+    struct pollfd pfd[1 + WATCH_MAX];
+    fastcgi_ng_backend_t *backend[1 + WATCH_MAX];
+    const fastcgi_ng_conn_t *conn[1 + WATCH_MAX];
+};
+
+static apr_status_t watch_close(void *data)
+{
+    fastcgi_ng_watch_t *watch = data;
+
+    close(watch->wake[0]);
+    close(watch->wake[1]);
+    return APR_SUCCESS;
+}
+
+fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool)
+{
+    fastcgi_ng_watch_t *watch = apr_pcalloc(pool, sizeof(*watch));
+    int i;
+
+    if (pipe(watch->wake) < 0) {
+        return NULL;
+    }
+    for (i = 0; i < 2; i++) {
+        fcntl(watch->wake[i], F_SETFD, FD_CLOEXEC);
+        fcntl(watch->wake[i], F_SETFL, O_NONBLOCK);
+    }
+    apr_pool_cleanup_register(pool, watch, watch_close,
+                              apr_pool_cleanup_null);
+    atomic_init(&watch->woken, false);
+    fastcgi_ng_watch_clear(watch);
+    return watch;
+}
+
+void fastcgi_ng_watch_wake(fastcgi_ng_watch_t *watch)
+{
+    if (!atomic_exchange(&watch->woken, true)) {
+        ssize_t n = write(watch->wake[1], "", 1);
+
+        (void)n; /* a full pipe wakes as well */
+    }
+}
+
+void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch)
+{
+    watch->n = 1;
+    watch->pfd[0].fd = watch->wake[0];
+    watch->pfd[0].events = POLLIN;
+}
+
+bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn)
+{
+    if (watch->n > WATCH_MAX) {
+        return false;
+    }
+    watch->pfd[watch->n].fd = conn->fd;
+    watch->pfd[watch->n].events = POLLIN;
+    watch->backend[watch->n] = conn->backend;
+    watch->conn[watch->n] = conn;
+    watch->n++;
+    return true;
+}
+
+void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
+                           void (*ready)(fastcgi_ng_backend_t *backend,
+                                         const fastcgi_ng_conn_t *conn))
+{
+    char drain[64];
+    int i, ms = until_us == FCNG_NEVER ? -1 : ms_until(until_us, INT_MAX);
+    int rc = poll(watch->pfd, (nfds_t)watch->n, ms);
+
+    if (rc <= 0) {
+        return;
+    }
+    if (watch->pfd[0].revents != 0) {
+        atomic_store(&watch->woken, false);
+        while (read(watch->wake[0], drain, sizeof(drain)) > 0) {
+            continue;
+        }
+    }
+    for (i = 1; i < watch->n; i++) {
+        if (watch->pfd[i].revents != 0) {
+            ready(watch->backend[i], watch->conn[i]);
+        }
+    }
+}

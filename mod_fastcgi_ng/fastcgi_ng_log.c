@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the operator reads: lines with the core's stable tags, the
+ * application's STDERR line by line, and the notes for LogFormat.  Parameters,
+ * header fields and bodies appear at no level.
+ */
+#include "fastcgi_ng.h"
+
+#include <stdarg.h>
+
+void fastcgi_ng_log(const fastcgi_ng_task_t *task, int level,
+                    enum fcng_msg msg, const char *fmt, ...)
+{
+    request_rec *r = task->r;
+    const char *text;
+    va_list ap;
+
+    if (!APLOG_R_IS_LEVEL(r, level)) {
+        return;
+    }
+    va_start(ap, fmt);
+    text = apr_pvsprintf(r->pool, fmt, ap);
+    va_end(ap);
+    ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s: %s, request: \"%s %s\"",
+                  fcng_msg_tag(msg), task->app->name, text, r->method,
+                  r->uri);
+}
+
+/* -------------------------------------------------------------- STDERR --- */
+
+/* How many lines were held back before this one; -1: this one is too. */
+static apr_int64_t stderr_allows(const fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    apr_int64_t held_back = -1;
+    uint64_t rate = (uint64_t)task->conf->stderr_rate;
+
+    apr_thread_mutex_lock(b->mutex);
+    if (b->stderr_rate.per_second != rate) {
+        fcng_rate_init(&b->stderr_rate, rate);
+    }
+    if (fcng_rate_allow(&b->stderr_rate, fastcgi_ng_now())) {
+        held_back = (apr_int64_t)b->stderr_rate.dropped;
+        b->stderr_rate.dropped = 0;
+    }
+    apr_thread_mutex_unlock(b->mutex);
+    return held_back;
+}
+
+static void stderr_line(const fastcgi_ng_task_t *task, fcng_str line)
+{
+    apr_int64_t held_back = stderr_allows(task);
+    const char *more = "";
+
+    if (held_back < 0) {
+        return;
+    }
+    if (held_back > 0) {
+        more = apr_psprintf(task->r->pool, " (%" APR_INT64_T_FMT
+                            " lines before it were held back)", held_back);
+    }
+    ap_log_rerror(APLOG_MARK, task->conf->stderr_level, 0, task->r,
+                  "%s: %s: STDERR: %.*s%s", fcng_msg_tag(FCNG_MSG_STDERR),
+                  task->app->name, (int)line.len, line.data, more);
+}
+
+static bool stderr_wanted(const fastcgi_ng_task_t *task)
+{
+    return task->conf->stderr_level != FASTCGI_NG_STDERR_OFF
+           && APLOG_R_IS_LEVEL(task->r, task->conf->stderr_level);
+}
+
+void fastcgi_ng_log_stderr(fastcgi_ng_task_t *task, fcng_str bytes)
+{
+    fcng_str line;
+
+    if (!stderr_wanted(task)) {
+        return;
+    }
+    if (task->lines == NULL) {
+        task->lines = apr_palloc(task->r->pool, sizeof(*task->lines));
+        fcng_lines_init(task->lines);
+    }
+    while (fcng_lines_next(task->lines, &bytes, &line) == FCNG_OK) {
+        stderr_line(task, line);
+    }
+}
+
+void fastcgi_ng_log_stderr_end(fastcgi_ng_task_t *task)
+{
+    fcng_str line;
+
+    if (task->lines != NULL
+        && fcng_lines_end(task->lines, &line) == FCNG_OK) {
+        stderr_line(task, line);
+    }
+}
+
+/* ------------------------------------------------------------ failures --- */
+
+static void log_queue(const fastcgi_ng_task_t *task)
+{
+    const fcng_pool_options *o = &task->app->options;
+
+    if (task->error == FCNG_ERR_QUEUE_FULL) {
+        fastcgi_ng_log(task, APLOG_ERR, FCNG_MSG_QUEUE,
+                       "%s: all %u connections are busy and %u requests wait "
+                       "already (max_connections, max_queue)",
+                       task->backend->address->text, o->max_connections,
+                       o->max_queue);
+        return;
+    }
+    fastcgi_ng_log(task, APLOG_ERR, FCNG_MSG_QUEUE,
+                   "%s: no connection became free within %d ms: all %u are "
+                   "busy (queue_timeout, max_connections)",
+                   task->backend->address->text,
+                   (int)(o->queue_timeout_us / 1000), o->max_connections);
+}
+
+static const char *where(const fastcgi_ng_task_t *task)
+{
+    if (task->reply != FASTCGI_NG_REPLY_NONE) {
+        return "in the response's body";
+    }
+    return task->head.size > 0 ? "in the response's head"
+                               : "before the response";
+}
+
+static const char *timeout_words(const fastcgi_ng_task_t *task)
+{
+    bool writing = task->request != NULL && !task->body.fin;
+
+    return apr_psprintf(task->r->pool, writing
+                        ? "the application took no byte for %d ms "
+                          "(FastCgiNgSendTimeout)"
+                        : "the application sent no byte for %d ms "
+                          "(FastCgiNgReadTimeout, FastCgiNgRequestTimeout)",
+                        (int)((fastcgi_ng_now() - task->active_us) / 1000));
+}
+
+void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
+{
+    const char *address = task->backend->address->text;
+    enum fcng_msg msg = fcng_msg_of(task->error);
+    char hint[256] = "";
+
+    switch (task->error) {
+    case FCNG_ERR_CONNECT:
+        return; /* told where it happened */
+    case FCNG_ERR_QUEUE_FULL:
+    case FCNG_ERR_QUEUE_TIMEOUT:
+        log_queue(task);
+        return;
+    case FCNG_ERR_TIMEOUT:
+        fastcgi_ng_log(task, APLOG_ERR, msg, "%s: %s, %s", address,
+                       timeout_words(task), where(task));
+        return;
+    case FCNG_ERR_UNKNOWN_ROLE:
+        fastcgi_ng_log(task, APLOG_ERR, msg,
+                       "%s: the application does not take the role of a "
+                       "Responder, which SetHandler fastcgi-ng:%s and "
+                       "FastCgiNgPass %s ask for", address, task->app->name,
+                       task->app->name);
+        return;
+    default:
+        break;
+    }
+    if (task->first_bytes.len > 0) {
+        fcng_hint_protocol(hint, sizeof(hint), task->first_bytes);
+    }
+    fastcgi_ng_log(task, APLOG_ERR, msg, "%s: %s, %s%s%s", address,
+                   fcng_strerror(task->error), where(task),
+                   *hint ? ": " : "", hint);
+}
+
+/* --------------------------------------------------------------- notes --- */
+
+/* "12.345", seconds. */
+static const char *seconds(apr_pool_t *p, uint64_t us)
+{
+    char buf[24], *c = buf + sizeof(buf);
+    uint64_t ms = us / 1000;
+    int digits = 0;
+
+    *--c = '\0';
+    while (digits < 4 || ms > 0) {
+        if (digits == 3) {
+            *--c = '.';
+        }
+        *--c = (char)('0' + ms % 10);
+        ms /= 10;
+        digits++;
+    }
+    return apr_pstrmemdup(p, c, (apr_size_t)(buf + sizeof(buf) - 1 - c));
+}
+
+static void note(fastcgi_ng_task_t *task, const char *name, const char *value)
+{
+    apr_table_setn(task->r->notes, name, value);
+}
+
+static const char *time_or_zero(fastcgi_ng_task_t *task, uint64_t us)
+{
+    return us < 1000 ? "0.000" : seconds(task->r->pool, us);
+}
+
+void fastcgi_ng_notes(fastcgi_ng_task_t *task)
+{
+    apr_pool_t *p = task->r->pool;
+
+    note(task, "fastcgi_ng_pool", task->app->name);
+    note(task, "fastcgi_ng_queue_time", time_or_zero(task, task->queue_us));
+    note(task, "fastcgi_ng_connect_time",
+         time_or_zero(task, task->connect_us));
+    if (task->first_byte_us > 0) {
+        note(task, "fastcgi_ng_first_byte_time",
+             time_or_zero(task, task->first_byte_us - task->sent_us));
+    }
+    note(task, "fastcgi_ng_reused", task->reused ? "1" : "0");
+    if (task->stream_id > 0) {
+        note(task, "fastcgi_ng_stream_id",
+             task->stream_id == 1 ? "1" : "2");
+    }
+    if (task->ended) {
+        note(task, "fastcgi_ng_app_status",
+             task->app_status == 0 ? "0"
+             : apr_psprintf(p, "%u", (unsigned)task->app_status));
+    }
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The application's STDOUT on its way to the client: the core parses the CGI
+ * head, this file puts it into httpd's tables as mod_cgi does, and passes the
+ * body down the filters.
+ *
+ * The fields go into the request only when the head is whole: an error page
+ * must not carry half of an application's head.
+ */
+#include "fastcgi_ng.h"
+
+#include "apr_date.h"
+#include "util_filter.h"
+
+void fastcgi_ng_reply_init(fastcgi_ng_task_t *task)
+{
+    fcng_head_init(&task->head, (size_t)task->conf->header_max_size);
+    task->partial_len = 0;
+    task->reply = FASTCGI_NG_REPLY_NONE;
+    task->redirect = NULL;
+    task->cut_told = false;
+    if (task->fields == NULL) {
+        task->fields = apr_table_make(task->r->pool, 12);
+        task->out = apr_brigade_create(task->r->pool,
+                                       task->r->connection->bucket_alloc);
+    }
+    else {
+        apr_table_clear(task->fields);
+        apr_brigade_cleanup(task->out);
+    }
+}
+
+/* ---------------------------------------------------------------- head --- */
+
+static void set_last_modified(request_rec *r, const char *value)
+{
+    apr_time_t when = apr_date_parse_http(value);
+
+    if (when != APR_DATE_BAD) {
+        ap_update_mtime(r, when);
+        ap_set_last_modified(r);
+    }
+}
+
+static int apply_field(void *data, const char *name, const char *value)
+{
+    request_rec *r = data;
+
+    if (ap_cstr_casecmp(name, "Content-Type") == 0) {
+        char *type = apr_pstrdup(r->pool, value);
+
+        ap_content_type_tolower(type);
+        ap_set_content_type(r, type);
+    }
+    else if (ap_cstr_casecmp(name, "Set-Cookie") == 0) {
+        apr_table_addn(r->err_headers_out, name, value);
+    }
+    else if (ap_cstr_casecmp(name, "Last-Modified") == 0) {
+        set_last_modified(r, value);
+    }
+    else if (ap_cstr_casecmp(name, "Location") == 0
+             || ap_cstr_casecmp(name, "Content-Range") == 0
+             || ap_cstr_casecmp(name, "ETag") == 0) {
+        apr_table_setn(r->headers_out, name, value);
+    }
+    else if (ap_cstr_casecmp(name, "Content-Length") != 0) {
+        apr_table_mergen(r->err_headers_out, name, value);
+    }
+    return 1;
+}
+
+/* The status that ap_meets_conditions() makes of this response; as for a CGI
+   script, only where the application did not name one. */
+static int condition(const fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+
+    if (task->head.status_given || r->method_number != M_GET
+        || task->head.kind != FCNG_HEAD_DOCUMENT) {
+        return OK;
+    }
+    return ap_meets_conditions(r);
+}
+
+static bool has_no_body(const request_rec *r)
+{
+    return r->header_only || r->status == HTTP_NO_CONTENT
+           || r->status == HTTP_NOT_MODIFIED
+           || r->status == HTTP_RESET_CONTENT;
+}
+
+static int head_done(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    fcng_head *head = &task->head;
+    int rc;
+
+    if (head->status < HTTP_OK) {
+        return FCNG_ERR_HEAD_STATUS;
+    }
+    apr_table_do(apply_field, r, task->fields, NULL);
+    task->reply = FASTCGI_NG_REPLY_BODY;
+    if (head->kind == FCNG_HEAD_LOCAL_REDIRECT) {
+        task->redirect = apr_table_get(task->fields, "Location");
+        task->reply = FASTCGI_NG_REPLY_DISCARD;
+        return FCNG_OK;
+    }
+    if (head->status_given || head->status != HTTP_OK) {
+        r->status = (int)head->status;
+        r->status_line = ap_get_status_line_ex(r->pool, r->status);
+    }
+    if (head->content_length != FCNG_LENGTH_UNKNOWN) {
+        ap_set_content_length(r, (apr_off_t)head->content_length);
+    }
+    rc = condition(task);
+    if (rc == HTTP_NOT_MODIFIED) {
+        r->status = rc;
+        r->status_line = NULL;
+    }
+    else if (rc != OK) {
+        task->status = rc;
+    }
+    if (rc != OK || has_no_body(r)) {
+        task->reply = FASTCGI_NG_REPLY_DISCARD;
+    }
+    return FCNG_OK;
+}
+
+static int on_line(fastcgi_ng_task_t *task, const fcng_field *field)
+{
+    apr_pool_t *p = task->r->pool;
+
+    if (task->head.done) {
+        return head_done(task);
+    }
+    if (field->name.len > 0) {
+        apr_table_addn(task->fields,
+                       apr_pstrmemdup(p, field->name.data, field->name.len),
+                       apr_pstrmemdup(p, field->value.data,
+                                      field->value.len));
+    }
+    return FCNG_OK;
+}
+
+/* A line that is not whole is kept; the next bytes are put behind it. */
+static void keep_partial(fastcgi_ng_task_t *task, fcng_str bytes)
+{
+    if (bytes.len > task->partial_size) {
+        task->partial_size = 2 * bytes.len + 512;
+        task->partial = apr_palloc(task->r->pool, task->partial_size);
+    }
+    memmove(task->partial, bytes.data, bytes.len);
+    task->partial_len = bytes.len;
+}
+
+static fcng_str join_partial(fastcgi_ng_task_t *task, fcng_str bytes)
+{
+    apr_size_t len = task->partial_len + bytes.len;
+    char *all = task->partial;
+    fcng_str joined;
+
+    if (len > task->partial_size) {
+        task->partial_size = 2 * len;
+        all = apr_palloc(task->r->pool, task->partial_size);
+        memcpy(all, task->partial, task->partial_len);
+        task->partial = all;
+    }
+    memcpy(all + task->partial_len, bytes.data, bytes.len);
+    task->partial_len = 0;
+    joined.data = all;
+    joined.len = len;
+    return joined;
+}
+
+/* Takes the head's part off |bytes|. */
+static int parse_head(fastcgi_ng_task_t *task, fcng_str *bytes)
+{
+    fcng_field field;
+    size_t used;
+    int err = FCNG_OK;
+
+    if (task->partial_len > 0) {
+        *bytes = join_partial(task, *bytes);
+    }
+    while (err == FCNG_OK && !task->head.done) {
+        memset(&field, 0, sizeof(field));
+        err = fcng_head_parse(&task->head, bytes->data, bytes->len, &used,
+                              &field);
+        if (err == FCNG_OK) {
+            bytes->data += used;
+            bytes->len -= used;
+            err = on_line(task, &field);
+        }
+    }
+    if (err == FCNG_AGAIN) {
+        keep_partial(task, *bytes);
+        bytes->len = 0;
+        err = FCNG_OK;
+    }
+    return err;
+}
+
+/* ---------------------------------------------------------------- body --- */
+
+static void add_body(fastcgi_ng_task_t *task, fcng_str bytes)
+{
+    size_t len = fcng_head_body(&task->head, bytes.len);
+    apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
+
+    if (len < bytes.len && !task->cut_told
+        && task->reply == FASTCGI_NG_REPLY_BODY) {
+        task->cut_told = true;
+        fastcgi_ng_log(task, APLOG_ERR, FCNG_MSG_BODY_LENGTH,
+                       "%s: the response is longer than its Content-Length; "
+                       "the rest is dropped", task->backend->address->text);
+    }
+    if (len > 0 && task->reply == FASTCGI_NG_REPLY_BODY) {
+        APR_BRIGADE_INSERT_TAIL(task->out,
+                                apr_bucket_transient_create(bytes.data, len,
+                                                            list));
+    }
+}
+
+int fastcgi_ng_reply_stdout(fastcgi_ng_task_t *task, fcng_str bytes)
+{
+    int err = FCNG_OK;
+
+    if (!task->head.done) {
+        err = parse_head(task, &bytes);
+    }
+    if (err == FCNG_OK && bytes.len > 0) {
+        add_body(task, bytes);
+    }
+    return err;
+}
+
+static void pass(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    apr_status_t rv = ap_pass_brigade(r->output_filters, task->out);
+
+    apr_brigade_cleanup(task->out);
+    task->delivered = true;
+    if (rv != APR_SUCCESS || r->connection->aborted) {
+        task->client_gone = true;
+    }
+}
+
+void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
+{
+    apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
+
+    if (task->reply != FASTCGI_NG_REPLY_BODY) {
+        return; /* all at the end */
+    }
+    if (flush) {
+        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
+    }
+    if (!APR_BRIGADE_EMPTY(task->out)) {
+        pass(task);
+        task->unflushed = !flush;
+    }
+}
+
+/* The whole response has come. */
+void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task)
+{
+    apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
+    bool body_left = !task->body.eos;
+
+    if (body_left) {
+        /* What the client still sends is read first: it must not wait. */
+        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
+    }
+    APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_eos_create(list));
+    pass(task);
+    if (body_left && !task->client_gone) {
+        ap_discard_request_body(task->r);
+    }
+}
+
+/* The response was cut: neither an HTTP/1.1 nor an HTTP/2 client may take it
+   for whole. */
+void fastcgi_ng_reply_break(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    conn_rec *c = r->connection;
+
+    r->no_cache = 1;
+    if (r->main != NULL) {
+        r->main->no_cache = 1;
+    }
+    c->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(task->out,
+                            ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
+                                                   r->pool,
+                                                   c->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(task->out,
+                            apr_bucket_eos_create(c->bucket_alloc));
+    pass(task);
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One request through an application: choose an address, get a connection,
+ * write and read at once, repeat what may be repeated, answer.
+ *
+ * The thread never blocks on the client's body while the application may be
+ * read, and a piece of the response goes out as soon as nothing more is
+ * readable behind it.
+ */
+#include "fastcgi_ng.h"
+
+#define STATUS_CLIENT_GONE 499 /* never sent; what nginx logs */
+#define RETRY_AFTER "5"
+
+/* ---------------------------------------------------------- an attempt --- */
+
+/* The address to try as the |i|th; those that are down come last. */
+static fastcgi_ng_backend_t *candidate(const fastcgi_ng_app_t *app,
+                                       unsigned first, int i)
+{
+    int n = app->addresses->nelts, pass, k, seen = 0;
+    uint64_t now;
+
+    if (n == 1) {
+        return app->backends[0];
+    }
+    now = fastcgi_ng_now();
+    for (pass = 0; pass < 2; pass++) {
+        for (k = 0; k < n; k++) {
+            fastcgi_ng_backend_t *b = app->backends[(first + k) % n];
+
+            if (fastcgi_ng_backend_is_down(b, now) == (pass == 1)
+                && seen++ == i) {
+                return b;
+            }
+        }
+    }
+    return app->backends[(first + i) % n]; /* it changed meanwhile */
+}
+
+static int get_connection(fastcgi_ng_task_t *task, bool fresh)
+{
+    int i, n = task->app->addresses->nelts, err = FCNG_ERR_CONNECT;
+
+    for (i = 0; i < n; i++) {
+        task->backend = candidate(task->app, task->turn, i);
+        err = fastcgi_ng_backend_acquire(task, fresh, i == n - 1);
+        if (err != FCNG_ERR_CONNECT && err != FCNG_ERR_QUEUE_FULL) {
+            break;
+        }
+    }
+    return err;
+}
+
+static int submit(fastcgi_ng_task_t *task)
+{
+    fcng_submit submit;
+
+    memset(&submit, 0, sizeof(submit));
+    submit.role = FCNG_RESPONDER;
+    submit.params.data = task->params.data;
+    submit.params.len = task->params.len;
+    submit.stdin_length = task->body.length;
+    submit.user = task;
+    return fcng_conn_submit(task->conn->fcgi, &submit, &task->request);
+}
+
+/* -------------------------------------------------------------- events --- */
+
+static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
+{
+    switch (event->type) {
+    case FCNG_EV_STDOUT:
+        if (task->error == FCNG_OK) {
+            task->error = fastcgi_ng_reply_stdout(task, event->bytes);
+        }
+        break;
+    case FCNG_EV_STDERR:
+        fastcgi_ng_log_stderr(task, event->bytes);
+        break;
+    case FCNG_EV_END:
+        task->over = true;
+        task->ended = true;
+        task->app_status = event->app_status;
+        if (task->error == FCNG_OK) {
+            task->error = event->error;
+        }
+        break;
+    case FCNG_EV_FAILED:
+        task->over = true;
+        if (task->error == FCNG_OK) {
+            task->error = event->error;
+        }
+        break;
+    case FCNG_EV_STDOUT_END:
+    case FCNG_EV_VALUES:
+    case FCNG_EV_UNKNOWN_TYPE:
+        break;
+    }
+}
+
+static void take_events(fastcgi_ng_task_t *task)
+{
+    fcng_event event;
+
+    while (fcng_conn_next_event(task->conn->fcgi, SIZE_MAX, &event)
+           == FCNG_OK) {
+        on_event(task, &event);
+    }
+}
+
+static void on_bytes(fastcgi_ng_task_t *task, apr_size_t len)
+{
+    task->active_us = fastcgi_ng_now();
+    task->lingered = false;
+    if (task->first_byte_us == 0) {
+        task->first_byte_us = task->active_us;
+        task->first_bytes.data = task->buf;
+        task->first_bytes.len = len;
+        fastcgi_ng_backend_first_byte(task);
+    }
+    fcng_conn_feed(task->conn->fcgi, task->buf, len);
+    take_events(task);
+    if (!task->over && task->error == FCNG_OK) {
+        /* A read that did not fill the buffer has emptied the socket. */
+        fastcgi_ng_reply_pass(task, len < FASTCGI_NG_BUFFER);
+        task->first_bytes.len = 0;
+    }
+}
+
+static void on_failure(fastcgi_ng_task_t *task, int err)
+{
+    fcng_conn_fail(task->conn->fcgi, err);
+    take_events(task);
+    task->over = true;
+    if (task->error == FCNG_OK) {
+        task->error = err;
+    }
+}
+
+/* ---------------------------------------------------------------- pump --- */
+
+static bool wants_write(const fastcgi_ng_task_t *task)
+{
+    return !task->write_failed && fcng_conn_wants_write(task->conn->fcgi);
+}
+
+/* Body and records out, as much as goes without waiting. */
+static void push(fastcgi_ng_task_t *task)
+{
+    apr_status_t rv;
+    apr_size_t sent;
+    int err;
+
+    if (task->write_failed) {
+        return;
+    }
+    do {
+        err = fastcgi_ng_body_offer(&task->body, task->request);
+        if (err != FCNG_OK) {
+            task->status = task->body.status;
+            task->error = task->status == OK ? err : task->error;
+            task->over = true;
+            return;
+        }
+        rv = fastcgi_ng_io_send(task->conn, &sent);
+        if (sent > 0) {
+            task->active_us = fastcgi_ng_now();
+        }
+    } while (rv == APR_SUCCESS && sent > 0 && !task->body.fin
+             && !task->body.waits);
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
+        /* It may have answered before it closed: reading tells. */
+        task->write_failed = true;
+    }
+}
+
+/* When waiting is over, and whose fault it is then. */
+static uint64_t deadline(const fastcgi_ng_task_t *task, bool *clients_fault)
+{
+    apr_interval_time_t limit = task->conf->read_timeout;
+    uint64_t at, whole;
+
+    *clients_fault = false;
+    if (wants_write(task)) {
+        limit = task->conf->send_timeout;
+    }
+    else if (!task->body.fin && !task->write_failed) {
+        limit = task->r->server->timeout;
+        *clients_fault = true;
+    }
+    at = task->active_us + (uint64_t)limit;
+    if (task->conf->request_timeout > 0) {
+        whole = task->start_us + (uint64_t)task->conf->request_timeout;
+        if (whole < at) {
+            at = whole;
+            *clients_fault = false;
+        }
+    }
+    return at;
+}
+
+static void wait_for(fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_wait_t wait;
+    bool clients_fault;
+
+    memset(&wait, 0, sizeof(wait));
+    wait.write = wants_write(task);
+    wait.client = !task->body.fin && task->body.waits && !task->write_failed;
+    wait.until_us = deadline(task, &clients_fault);
+    fastcgi_ng_io_wait(task, &wait);
+    if (wait.client_gone) {
+        task->client_gone = true;
+    }
+    else if (wait.timed_out && clients_fault) {
+        task->status = HTTP_REQUEST_TIME_OUT;
+        task->over = true;
+    }
+    else if (wait.timed_out) {
+        on_failure(task, FCNG_ERR_TIMEOUT);
+    }
+}
+
+static void pull(fastcgi_ng_task_t *task)
+{
+    apr_size_t len = FASTCGI_NG_BUFFER;
+    bool linger = !task->lingered && !task->unflushed && !wants_write(task)
+                  && (task->body.fin || task->write_failed);
+    apr_status_t rv = fastcgi_ng_io_recv(task->conn, task->buf, &len, linger);
+
+    if (rv == APR_SUCCESS) {
+        on_bytes(task, len);
+    }
+    else if (APR_STATUS_IS_EAGAIN(rv)) {
+        task->lingered = linger;
+        if (task->unflushed) {
+            fastcgi_ng_reply_pass(task, true);
+        }
+        else {
+            wait_for(task);
+        }
+    }
+    else {
+        on_failure(task, rv == APR_EOF ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
+    }
+}
+
+static void pump(fastcgi_ng_task_t *task)
+{
+    task->sent_us = fastcgi_ng_now();
+    task->active_us = task->sent_us;
+    while (!task->over && task->error == FCNG_OK && !task->client_gone) {
+        push(task);
+        if (!task->over) {
+            pull(task);
+        }
+    }
+}
+
+/* ------------------------------------------------------------ attempts --- */
+
+static void begin(fastcgi_ng_task_t *task)
+{
+    task->request = NULL;
+    task->write_failed = false;
+    task->over = false;
+    task->ended = false;
+    task->lingered = false;
+    task->unflushed = false;
+    task->error = FCNG_OK;
+    task->first_byte_us = 0;
+    task->first_bytes.len = 0;
+    task->app_status = 0;
+    fastcgi_ng_reply_init(task);
+}
+
+static void attempt(fastcgi_ng_task_t *task, bool fresh,
+                    fcng_outcome *outcome)
+{
+    begin(task);
+    task->error = get_connection(task, fresh);
+    if (task->error != FCNG_OK) {
+        return;
+    }
+    outcome->reused = task->reused;
+    task->error = submit(task);
+    if (task->error == FCNG_OK) {
+        task->stream_id = fcng_request_id(task->request);
+        pump(task);
+        outcome->started = fcng_request_started(task->request);
+        outcome->answered = fcng_request_answered(task->request);
+        fcng_request_release(task->request);
+        task->request = NULL;
+    }
+    fastcgi_ng_backend_release(task, task->error == FCNG_OK
+                                     && fcng_conn_reusable(task->conn->fcgi));
+}
+
+static enum fcng_replay verdict(fastcgi_ng_task_t *task,
+                                fcng_outcome *outcome)
+{
+    fcng_str method = { task->r->method, strlen(task->r->method) };
+
+    if (task->error == FCNG_OK || task->status != OK || task->client_gone
+        || task->error == FCNG_ERR_CONNECT) {
+        return FCNG_REPLAY_NO;
+    }
+    outcome->error = task->error;
+    outcome->idempotent = fcng_method_idempotent(method);
+    outcome->delivered = task->reply != FASTCGI_NG_REPLY_NONE;
+    outcome->replayable = fastcgi_ng_body_replayable(&task->body);
+    outcome->tries = task->tries;
+    return fcng_replay_verdict(outcome);
+}
+
+static void run(fastcgi_ng_task_t *task)
+{
+    enum fcng_replay again;
+    bool fresh = false;
+
+    do {
+        fcng_outcome outcome;
+
+        memset(&outcome, 0, sizeof(outcome));
+        task->tries++;
+        attempt(task, fresh, &outcome);
+        again = verdict(task, &outcome);
+        if (again != FCNG_REPLAY_NO) {
+            fastcgi_ng_log(task, APLOG_INFO, FCNG_MSG_STALE, "%s: %s%s: the "
+                           "request is sent again",
+                           task->backend->address->text,
+                           outcome.reused ? "a kept connection, " : "",
+                           fcng_strerror(task->error));
+            fastcgi_ng_body_rewind(&task->body);
+            fresh = true;
+            task->turn += again == FCNG_REPLAY_OTHER ? 1 : 0;
+        }
+    } while (again != FCNG_REPLAY_NO);
+}
+
+/* -------------------------------------------------------------- answer --- */
+
+static int answer_failure(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    int status = task->status;
+
+    if (task->delivered) {
+        fastcgi_ng_reply_break(task);
+        return OK;
+    }
+    if (status == OK) {
+        status = (int)fcng_http_status(task->error,
+                                       HTTP_SERVICE_UNAVAILABLE);
+    }
+    if (status == HTTP_SERVICE_UNAVAILABLE
+        && task->error != FCNG_ERR_CONNECT) {
+        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+    }
+    r->status = HTTP_OK; /* else ap_die() sees an error within an error */
+    r->status_line = NULL;
+    return status;
+}
+
+static int answer_gone(request_rec *r)
+{
+    r->connection->aborted = 1;
+    r->connection->keepalive = AP_CONN_CLOSE;
+    r->status = STATUS_CLIENT_GONE;
+    return OK;
+}
+
+static int answer_redirect(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+
+    if (!task->body.eos) {
+        ap_discard_request_body(r);
+    }
+    r->method = "GET";
+    r->method_number = M_GET;
+    apr_table_unset(r->headers_in, "Content-Length");
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    apr_table_unset(r->headers_out, "Location");
+    ap_internal_redirect_handler(task->redirect, r);
+    return OK;
+}
+
+static int answer(fastcgi_ng_task_t *task)
+{
+    if (task->client_gone) {
+        return answer_gone(task->r);
+    }
+    if (task->error == FCNG_OK && task->status == OK) {
+        task->error = fcng_head_finish(
+            &task->head, task->reply == FASTCGI_NG_REPLY_DISCARD);
+    }
+    if (task->error != FCNG_OK) {
+        fastcgi_ng_log_failure(task);
+    }
+    if (task->error != FCNG_OK || task->status != OK) {
+        return answer_failure(task);
+    }
+    if (task->app_status != 0) {
+        fastcgi_ng_log(task, APLOG_INFO, FCNG_MSG_APP_STATUS,
+                       "%s: the application ended the request with status %u",
+                       task->backend->address->text,
+                       (unsigned)task->app_status);
+    }
+    if (task->redirect != NULL) {
+        return answer_redirect(task);
+    }
+    fastcgi_ng_reply_finish(task);
+    return OK;
+}
+
+/* What the configuration left open. */
+static const fastcgi_ng_dir_conf_t *with_defaults(
+    request_rec *r, const fastcgi_ng_dir_conf_t *set)
+{
+    fastcgi_ng_dir_conf_t *conf = apr_pmemdup(r->pool, set, sizeof(*set));
+    apr_interval_time_t timeout = r->server->timeout;
+
+#define DEFAULT(member, value)                                                \
+    conf->member = conf->member == -1 ? (value) : conf->member
+    DEFAULT(default_params, 1);
+    DEFAULT(check_script, 1);
+    DEFAULT(request_buffering, 1);
+    DEFAULT(header_max_size, 65536);
+    DEFAULT(connect_timeout, timeout);
+    DEFAULT(send_timeout, timeout);
+    DEFAULT(read_timeout, timeout);
+    DEFAULT(request_timeout, 0);
+    DEFAULT(stderr_level, APLOG_ERR);
+    DEFAULT(stderr_rate, 100);
+#undef DEFAULT
+    return conf;
+}
+
+int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
+                       const fastcgi_ng_app_t *app, const char *mount)
+{
+    fastcgi_ng_task_t *task = apr_pcalloc(r->pool, sizeof(*task));
+    int rc;
+
+    task->r = r;
+    task->conf = with_defaults(r, conf);
+    task->app = app;
+    task->mount = mount;
+    task->start_us = fastcgi_ng_now();
+    task->backend = app->backends[0];
+    if (app->addresses->nelts > 1) {
+        task->turn = atomic_fetch_add_explicit(
+            &((fastcgi_ng_app_t *)app)->turn, 1, memory_order_relaxed);
+    }
+    fastcgi_ng_io_client(&task->client, r->connection);
+    rc = fastcgi_ng_body_init(&task->body, r);
+    if (rc == OK && task->body.length == FCNG_LENGTH_UNKNOWN
+        && task->conf->request_buffering) {
+        rc = fastcgi_ng_body_spool(&task->body);
+    }
+    if (rc == OK) {
+        rc = fastcgi_ng_env_build(task);
+    }
+    if (rc != OK) {
+        return rc;
+    }
+    task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
+                                 r->connection->bucket_alloc);
+    run(task);
+    fastcgi_ng_log_stderr_end(task);
+    fastcgi_ng_notes(task);
+    rc = answer(task);
+    apr_bucket_free(task->buf);
+    return rc;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The service thread, one in each child process: closes idle connections when
+ * their time is up although no request comes, sees at once when an application
+ * closes one, and wakes requests that have waited too long.  No request needs
+ * it: without it the same happens when the next request comes.
+ */
+#include "fastcgi_ng.h"
+
+#include <signal.h>
+
+#define WATCH_AFTER_US 200000 /* younger ones are probably used again soon */
+
+struct fastcgi_ng_service_t {
+    apr_thread_t *thread;
+    fastcgi_ng_child_t *child;
+    fastcgi_ng_watch_t *watch;
+    atomic_bool stop;
+    atomic_ullong wake_at; /* the thread sleeps until then at most */
+};
+
+/* Puts the idle connections of |b| under watch; when to look again. */
+static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
+                           uint64_t now)
+{
+    fastcgi_ng_conn_t *conn;
+    uint64_t at, age;
+
+    apr_thread_mutex_lock(b->mutex);
+    at = fcng_pool_deadline(b->pool);
+    for (conn = b->idle; conn != NULL; conn = conn->next) {
+        age = now - conn->link.idle_us;
+        conn->watched = age >= WATCH_AFTER_US
+                        && fastcgi_ng_watch_add(watch, conn);
+        if (age < WATCH_AFTER_US && now + WATCH_AFTER_US < at) {
+            at = now + WATCH_AFTER_US;
+        }
+    }
+    apr_thread_mutex_unlock(b->mutex);
+    return at;
+}
+
+static void round_trip(struct fastcgi_ng_service_t *service)
+{
+    fastcgi_ng_child_t *child = service->child;
+    uint64_t at, next = FCNG_NEVER, now = fastcgi_ng_now();
+    int i;
+
+    /* From here on whoever sets an earlier time must wake the thread. */
+    atomic_store(&service->wake_at, FCNG_NEVER);
+    fastcgi_ng_watch_clear(service->watch);
+    for (i = 0; i < child->backends->nelts; i++) {
+        fastcgi_ng_backend_t *b
+            = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
+
+        fastcgi_ng_backend_expire(b, now);
+        at = watch_idle(b, service->watch, now);
+        next = at < next ? at : next;
+    }
+    if (next < atomic_load(&service->wake_at)) {
+        atomic_store(&service->wake_at, next);
+    }
+    if (!atomic_load(&service->stop)) {
+        fastcgi_ng_watch_wait(service->watch, next,
+                              fastcgi_ng_backend_recheck);
+    }
+}
+
+static void *APR_THREAD_FUNC service_main(apr_thread_t *thread, void *data)
+{
+    struct fastcgi_ng_service_t *service = data;
+
+    while (!atomic_load(&service->stop)) {
+        round_trip(service);
+    }
+    apr_thread_exit(thread, APR_SUCCESS);
+    return NULL;
+}
+
+void fastcgi_ng_service_wake(fastcgi_ng_child_t *child)
+{
+    if (child->service != NULL) {
+        fastcgi_ng_watch_wake(child->service->watch);
+    }
+}
+
+void fastcgi_ng_service_at(fastcgi_ng_child_t *child, uint64_t at_us)
+{
+    struct fastcgi_ng_service_t *service = child->service;
+
+    if (service != NULL && at_us < atomic_load(&service->wake_at)) {
+        atomic_store(&service->wake_at, at_us);
+        fastcgi_ng_watch_wake(service->watch);
+    }
+}
+
+/* A signal must reach a thread that expects it. */
+static apr_status_t start_deaf(struct fastcgi_ng_service_t *service)
+{
+    sigset_t all, before;
+    apr_status_t rv;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    rv = ap_thread_create(&service->thread, NULL, service_main, service,
+                          service->child->pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rv;
+}
+
+apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child)
+{
+    struct fastcgi_ng_service_t *service
+        = apr_pcalloc(child->pool, sizeof(*service));
+    apr_status_t rv;
+
+    service->child = child;
+    service->watch = fastcgi_ng_watch_create(child->pool);
+    if (service->watch == NULL) {
+        return apr_get_os_error();
+    }
+    atomic_init(&service->stop, false);
+    atomic_init(&service->wake_at, FCNG_NEVER);
+    rv = start_deaf(service);
+    if (rv == APR_SUCCESS) {
+        child->service = service;
+    }
+    return rv;
+}
+
+void fastcgi_ng_service_stop(fastcgi_ng_child_t *child)
+{
+    struct fastcgi_ng_service_t *service = child->service;
+    apr_status_t rv;
+
+    if (service != NULL) {
+        atomic_store(&service->stop, true);
+        fastcgi_ng_watch_wake(service->watch);
+        apr_thread_join(&rv, service->thread);
+    }
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The client's body, as bytes for the application: read from httpd's input
+ * filters without blocking, or spooled to memory and then to a temporary file
+ * when its length is not known.
+ *
+ * |held| has what was read and is not dropped yet; |next| is the first bucket
+ * of it that was not offered to the core; the core borrows the bytes before it
+ * until they are sent.
+ */
+#include "fastcgi_ng.h"
+
+#include "apr_file_io.h"
+#include "http_connection.h"
+#include "util_filter.h"
+
+#define WINDOW 131072        /* bytes offered and not yet sent */
+#define READ_SIZE 65536      /* asked from the filters at once */
+#define REPLAY_MAX 65536     /* streamed bytes kept for a second try */
+#define SPOOL_MEMORY 65536   /* spooled bytes kept in memory */
+
+/* Whether a filter between the protocol and us may change the length. */
+static bool length_may_change(request_rec *r)
+{
+    return r->input_filters != r->proto_input_filters
+           && r->input_filters->frec->ftype < AP_FTYPE_PROTOCOL;
+}
+
+static apr_bucket *first_of(apr_bucket_brigade *bb)
+{
+    return APR_BRIGADE_FIRST(bb);
+}
+
+static bool nothing_to_offer(const fastcgi_ng_body_t *body)
+{
+    return body->next == APR_BRIGADE_SENTINEL(body->held);
+}
+
+/* Moves data from |scratch| to the end of |held|; the bytes stay valid. */
+static int keep_read(fastcgi_ng_body_t *body)
+{
+    bool none = nothing_to_offer(body);
+    apr_bucket *first_new = NULL;
+    const char *data;
+    apr_size_t len;
+
+    while (!APR_BRIGADE_EMPTY(body->scratch)) {
+        apr_bucket *b = first_of(body->scratch);
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            body->eos = true;
+        }
+        if (APR_BUCKET_IS_METADATA(b) || body->eos) {
+            apr_bucket_delete(b);
+            continue;
+        }
+        if (apr_bucket_read(b, &data, &len, APR_BLOCK_READ) != APR_SUCCESS
+            || apr_bucket_setaside(b, body->r->pool) != APR_SUCCESS) {
+            return HTTP_BAD_REQUEST;
+        }
+        APR_BUCKET_REMOVE(b);
+        if (len == 0) {
+            apr_bucket_destroy(b);
+            continue;
+        }
+        APR_BRIGADE_INSERT_TAIL(body->held, b);
+        first_new = first_new != NULL ? first_new : b;
+        body->read += len;
+    }
+    if (none && first_new != NULL) {
+        body->next = first_new;
+    }
+    return OK;
+}
+
+/* httpd sends "100 Continue" by itself only before a read that blocks. */
+static void send_continue(request_rec *r)
+{
+    int status = r->status;
+    const char *line = r->status_line;
+
+    r->status = HTTP_CONTINUE;
+    r->status_line = NULL;
+    ap_send_interim_response(r, 0);
+    r->status = status;
+    r->status_line = line;
+}
+
+static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block)
+{
+    apr_status_t rv = ap_get_brigade(body->r->input_filters, body->scratch,
+                                     AP_MODE_READBYTES, block, READ_SIZE);
+
+    body->waits = APR_STATUS_IS_EAGAIN(rv)
+                  || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(body->scratch));
+    if (body->waits) {
+        if (body->r->expecting_100) {
+            send_continue(body->r);
+        }
+        return OK;
+    }
+    if (rv != APR_SUCCESS) {
+        apr_brigade_cleanup(body->scratch);
+        return ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+    }
+    return keep_read(body);
+}
+
+static int known_length(fastcgi_ng_body_t *body, const char *text)
+{
+    apr_off_t len;
+    char *end;
+
+    if (apr_strtoff(&len, text, &end, 10) != APR_SUCCESS || *end != '\0'
+        || len < 0) {
+        return HTTP_BAD_REQUEST;
+    }
+    body->length = (apr_uint64_t)len;
+    body->announced = true;
+    return OK;
+}
+
+/*
+ * After an internal redirect the body may have been read already: what comes
+ * first decides.  Also HTTP/2, where a request without Content-Length may or
+ * may not have a body.
+ */
+static int look_ahead(fastcgi_ng_body_t *body)
+{
+    int rc = read_client(body, APR_NONBLOCK_READ);
+
+    if (rc == OK && body->eos) {
+        body->length = body->read;
+        body->announced = body->announced && body->read > 0;
+    }
+    return rc;
+}
+
+int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    bool coded = apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
+    int rc = OK;
+
+    body->r = r;
+    if (r->main != NULL || (length == NULL && !coded
+                            && r->connection->master == NULL)) {
+        body->eos = true;
+        body->fin = true;
+        return OK; /* none; what a subrequest sees belongs to its parent */
+    }
+    body->scratch = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    body->held = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    body->next = APR_BRIGADE_SENTINEL(body->held);
+    body->length = FCNG_LENGTH_UNKNOWN;
+    if (length != NULL && !coded && !length_may_change(r)) {
+        rc = known_length(body, length);
+    }
+    if (rc == OK && body->length > 0
+        && (r->prev != NULL || (length == NULL && !coded))) {
+        rc = look_ahead(body);
+    }
+    if (rc == OK && body->length == 0) {
+        body->eos = true;
+        body->fin = true;
+    }
+    return rc;
+}
+
+/* --------------------------------------------------------------- spool --- */
+
+static apr_status_t spool_open(fastcgi_ng_body_t *body)
+{
+    apr_pool_t *p = body->r->pool;
+    const char *dir;
+    char *name;
+    apr_status_t rv = apr_temp_dir_get(&dir, p);
+
+    if (rv == APR_SUCCESS) {
+        name = apr_pstrcat(p, dir, "/fastcgi-ng.XXXXXX", NULL);
+        rv = apr_file_mktemp(&body->file, name,
+                             APR_CREATE | APR_READ | APR_WRITE | APR_EXCL, p);
+    }
+    if (rv == APR_SUCCESS) {
+        apr_file_remove(name, p); /* nothing stays behind, whatever comes */
+    }
+    return rv;
+}
+
+static apr_status_t spool_write(fastcgi_ng_body_t *body)
+{
+    apr_status_t rv = APR_SUCCESS;
+    const char *data;
+    apr_size_t len;
+
+    if (body->file == NULL) {
+        rv = spool_open(body);
+    }
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(body->held)) {
+        apr_bucket *b = first_of(body->held);
+
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        if (rv == APR_SUCCESS) {
+            rv = apr_file_write_full(body->file, data, len, NULL);
+        }
+        apr_bucket_delete(b);
+    }
+    body->next = APR_BRIGADE_SENTINEL(body->held);
+    return rv;
+}
+
+int fastcgi_ng_body_spool(fastcgi_ng_body_t *body)
+{
+    request_rec *r = body->r;
+    apr_status_t rv = APR_SUCCESS;
+    int rc = OK;
+
+    while (!body->eos && rc == OK && rv == APR_SUCCESS) {
+        rc = read_client(body, APR_BLOCK_READ);
+        if (rc == OK && (body->file != NULL || body->read > SPOOL_MEMORY)) {
+            rv = spool_write(body);
+        }
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "%s: the request's body cannot be written to a "
+                      "temporary file", fcng_msg_tag(FCNG_MSG_REQUEST));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    body->length = body->read;
+    body->announced = true;
+    body->fin = body->length == 0;
+    return rc;
+}
+
+/* The next piece of the file, as if it had just come from the client. */
+static int read_file(fastcgi_ng_body_t *body)
+{
+    apr_size_t len = READ_SIZE;
+    apr_off_t offset = (apr_off_t)body->offset;
+    apr_bucket_alloc_t *list = body->r->connection->bucket_alloc;
+    char *buf = apr_bucket_alloc(len, list);
+    apr_bucket *b;
+
+    if (apr_file_seek(body->file, APR_SET, &offset) != APR_SUCCESS
+        || apr_file_read(body->file, buf, &len) != APR_SUCCESS) {
+        apr_bucket_free(buf);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    body->offset += len;
+    b = apr_bucket_heap_create(buf, len, apr_bucket_free, list);
+    APR_BRIGADE_INSERT_TAIL(body->held, b);
+    if (nothing_to_offer(body)) {
+        body->next = b;
+    }
+    return OK;
+}
+
+/* --------------------------------------------------------------- offer --- */
+
+/* Frees what has left, unless it may have to be sent again. */
+static void drop_sent(fastcgi_ng_body_t *body, fcng_request *request)
+{
+    apr_uint64_t sent = fcng_request_sent(request);
+    bool streamed = body->file == NULL;
+
+    if (streamed && body->read <= REPLAY_MAX) {
+        return;
+    }
+    while (first_of(body->held) != body->next
+           && body->dropped + first_of(body->held)->length <= sent) {
+        body->dropped += first_of(body->held)->length;
+        body->partial = streamed;
+        apr_bucket_delete(first_of(body->held));
+    }
+}
+
+static int refill(fastcgi_ng_body_t *body)
+{
+    if (body->file != NULL) {
+        return body->offset < body->length ? read_file(body) : OK;
+    }
+    return body->eos ? OK : read_client(body, APR_NONBLOCK_READ);
+}
+
+static bool at_end(const fastcgi_ng_body_t *body)
+{
+    return nothing_to_offer(body)
+           && (body->file != NULL ? body->offset == body->length : body->eos);
+}
+
+/* Offers |next|; the core may have no room. */
+static int offer_bucket(fastcgi_ng_body_t *body, fcng_request *request)
+{
+    const char *data;
+    apr_size_t len;
+    int err;
+
+    if (apr_bucket_read(body->next, &data, &len, APR_BLOCK_READ)
+        != APR_SUCCESS) {
+        body->status = HTTP_INTERNAL_SERVER_ERROR;
+        return FCNG_ERR_IO;
+    }
+    err = fcng_request_offer(request, FCNG_STDIN, data, len, false);
+    if (err == FCNG_OK) {
+        body->next = APR_BUCKET_NEXT(body->next);
+    }
+    return err;
+}
+
+static bool has_room(const fcng_request *request)
+{
+    return fcng_request_offered(request) - fcng_request_sent(request)
+           < WINDOW;
+}
+
+int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request)
+{
+    int err = FCNG_OK;
+
+    if (body->fin) {
+        return FCNG_OK;
+    }
+    drop_sent(body, request);
+    body->waits = false;
+    while (err == FCNG_OK && !body->waits && !at_end(body)
+           && has_room(request)) {
+        if (nothing_to_offer(body)) {
+            body->status = refill(body);
+            if (body->status != OK) {
+                return FCNG_ERR_IO;
+            }
+            continue;
+        }
+        err = offer_bucket(body, request);
+    }
+    if (err == FCNG_OK && at_end(body)) {
+        err = fcng_request_offer(request, FCNG_STDIN, NULL, 0, true);
+        body->fin = err == FCNG_OK;
+        if (err == FCNG_ERR_STDIN_SHORT) {
+            body->status = HTTP_BAD_REQUEST;
+        }
+    }
+    return err == FCNG_AGAIN ? FCNG_OK : err;
+}
+
+/* -------------------------------------------------------------- replay --- */
+
+bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body)
+{
+    return !body->partial;
+}
+
+void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body)
+{
+    if (body->held == NULL) {
+        return;
+    }
+    body->fin = body->length == 0;
+    if (body->file != NULL) {
+        apr_brigade_cleanup(body->held);
+        body->offset = 0;
+    }
+    body->next = first_of(body->held);
+    body->dropped = 0;
+}
