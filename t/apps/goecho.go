@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// An application on Go's net/http/fcgi:
+//
+//	goecho PATH|ADDRESS:PORT
+//
+// By the query: "env" lists what Go knows of the request, "count" answers the
+// body's length; else the body comes back while it is still arriving.
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"os"
+	"sort"
+	"strings"
+)
+
+func env(w http.ResponseWriter, r *http.Request) {
+	var lines []string
+	for name, value := range fcgi.ProcessEnv(r) {
+		lines = append(lines, name+"="+value)
+	}
+	for name, values := range r.Header {
+		lines = append(lines, name+": "+strings.Join(values, ", "))
+	}
+	lines = append(lines, "METHOD="+r.Method, "URL="+r.URL.String())
+	sort.Strings(lines)
+	w.Header().Set("Content-Type", "text/plain")
+	fmt.Fprintln(w, strings.Join(lines, "\n"))
+}
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.RawQuery {
+	case "env":
+		env(w, r)
+	case "count":
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintln(w, n)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		if r.ContentLength >= 0 {
+			w.Header().Set("Content-Length", fmt.Sprint(r.ContentLength))
+		}
+		io.Copy(w, r.Body)
+	}
+}
+
+func main() {
+	network := "tcp"
+	if strings.HasPrefix(os.Args[1], "/") {
+		network = "unix"
+	}
+	listener, err := net.Listen(network, os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if network == "unix" {
+		os.Chmod(os.Args[1], 0777)
+	}
+	fmt.Println("ready")
+	if err := fcgi.Serve(listener, http.HandlerFunc(handle)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
