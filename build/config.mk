@@ -49,9 +49,9 @@ find-tool = $(firstword $(foreach t,$(1),$(shell \
 
 # $(call if-host,NAME,target): the target when NAME_MISSING is empty, else a
 # line that says why it is left out.
-if-host = $(if $($(1)_MISSING),skip-$(2),$(2))
+if-host = $(if $(strip $($(1)_MISSING)),skip-$(2),$(2))
 skip-%:
-	@echo '$(or $($(SKIP_VAR_$*)_MISSING),$*): $(SKIP_WHAT_$*) skipped'
+	@echo '$(or $(strip $($(SKIP_VAR_$*)_MISSING)),$*): $(SKIP_WHAT_$*) skipped'
 
 # Rewrites $@ only when its words change: what depends on it is made again
 # with the new flags, and only then.
