@@ -10,7 +10,7 @@
 #include "fcng_mem.h"
 #include "fcng_wire.h"
 
-#define LONG_LEN 0x80000000u
+#define LONG_LEN FCNG_PARAMS_LONG
 
 void fcng_params_init(fcng_params *params, const fcng_mem *mem)
 {
@@ -50,16 +50,6 @@ size_t fcng_params_size(size_t name_len, size_t value_len)
            + value_len;
 }
 
-static char *put_len(char *out, size_t len)
-{
-    if (len < 128) {
-        *out = (char)len;
-        return out + 1;
-    }
-    fcng_put32((unsigned char *)out, (uint32_t)len | LONG_LEN);
-    return out + 4;
-}
-
 static int check_pair(fcng_str name, fcng_str value)
 {
     if (name.len == 0 || name.len >= LONG_LEN
@@ -87,8 +77,8 @@ int fcng_params_add(fcng_params *params, fcng_str name, fcng_str value)
     if (err != FCNG_OK) {
         return err;
     }
-    char *out = put_len(params->data + params->len, name.len);
-    out = put_len(out, value.len);
+    char *out = fcng_params_put_len(params->data + params->len, name.len);
+    out = fcng_params_put_len(out, value.len);
     memcpy(out, name.data, name.len);
     if (value.len > 0) {
         memcpy(out + name.len, value.data, value.len);

@@ -6,6 +6,24 @@
 
 #include <fcng/fcng.h>
 
+#include "fcng_wire.h"
+
+#define FCNG_PARAMS_LONG 0x80000000u
+
+/* Most bytes that the two lengths of a pair take. */
+#define FCNG_PARAMS_LENS 8
+
+/* Writes one length, which is below FCNG_PARAMS_LONG; returns its end. */
+static inline char *fcng_params_put_len(char *out, size_t len)
+{
+    if (len < 128) {
+        *out = (char)len;
+        return out + 1;
+    }
+    fcng_put32((unsigned char *)out, (uint32_t)len | FCNG_PARAMS_LONG);
+    return out + 4;
+}
+
 /*
  * How many bytes at the front of |pairs| the next PARAMS record takes: as many
  * whole pairs as FCNG_MAX_PAYLOAD allows, for many applications parse each

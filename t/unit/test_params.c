@@ -234,7 +234,8 @@ static void test_record_of_broken_pairs_is_an_error(void **state)
     size_t len = 70000, cut = 0;
     char *v = malloc(len);
     memset(v, 0xff, len);
-    assert_int_equal(fcng_params_record((fcng_str){ v, len }, true, &cut, &len),
+    fcng_str pairs = { v, len };
+    assert_int_equal(fcng_params_record(pairs, true, &cut, &len),
                      FCNG_ERR_PARAM_ENCODING);
     free(v);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pool: hours of its life in a millisecond, for the clock is an argument. */
+/* The pool: hours of its life in a millisecond, for time is an argument. */
 #include "unit.h"
 
 #define MS 1000ull

@@ -243,9 +243,11 @@ int fcng_env_find(fcng_str name);
  * Appends every variable of |env| that has a value and whose bit
  * (1u << fcng_env_var) is not in |skip|: those that the configuration replaces
  * or removes.  Refuses a request whose SCRIPT_NAME, SCRIPT_FILENAME,
- * PATH_INFO, PATH_TRANSLATED or DOCUMENT_URI holds NUL, CR or LF (one newline
- * in a path was enough for CVE-2019-11043).
- * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PATH, FCNG_ERR_PARAM_NUL.
+ * PATH_INFO, PATH_TRANSLATED or DOCUMENT_URI holds NUL, CR or LF, also when
+ * it is skipped: what replaces it is made of the same path (one newline in it
+ * was enough for CVE-2019-11043).  On an error the block is as before.
+ * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PATH, FCNG_ERR_PARAM_NUL,
+ * FCNG_ERR_PARAM_SIZE (2 GiB).
  */
 int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip);
 
@@ -259,7 +261,8 @@ typedef struct fcng_field {
 typedef struct fcng_fields_policy {
     const fcng_str *taken; /* HTTP_* names set by configuration: not sent */
     size_t ntaken;
-    bool underscores;      /* field names may hold '_' (nginx: underscores_in_headers) */
+    bool underscores;      /* field names may hold '_' (nginx:
+                              underscores_in_headers) */
     bool authorization;    /* Authorization and Proxy-Authorization are sent */
 } fcng_fields_policy;
 
@@ -270,7 +273,8 @@ typedef struct fcng_fields_policy {
  * own), hop-by-hop fields (Connection, Keep-Alive, TE, Trailer,
  * Transfer-Encoding, Upgrade, Proxy-Connection), names with bytes other than
  * letters, digits and '-' (and '_' where the policy allows it).  A name with
- * '_' gives way to one with '-' that would make the same variable.
+ * '_' gives way to one with '-' that would make the same variable.  On an
+ * error the block is as before.
  * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PARAM_NUL.
  */
 int fcng_env_fields(fcng_params *params, const fcng_field *fields, size_t n,
@@ -295,7 +299,8 @@ bool fcng_env_is_trusted(fcng_str name);
 enum fcng_head_kind {
     FCNG_HEAD_DOCUMENT,
     FCNG_HEAD_LOCAL_REDIRECT,  /* Location: /path, no Status */
-    FCNG_HEAD_CLIENT_REDIRECT  /* Location: absolute */
+    FCNG_HEAD_CLIENT_REDIRECT  /* any other Location, "//host/path" among
+                                  them, no Status */
 };
 
 /*
@@ -305,12 +310,12 @@ enum fcng_head_kind {
  */
 typedef struct fcng_head {
     bool done;
-    unsigned status;         /* 100-999; 200 when the head names none,
-                                302 when it has only an absolute Location */
+    unsigned status;         /* 200-999; 200 when the head names none, 302
+                                for a client redirect */
     bool status_given;       /* by Status: or by a leading HTTP/x.y line */
     enum fcng_head_kind kind;
     uint64_t content_length; /* FCNG_LENGTH_UNKNOWN when not given */
-    size_t size;             /* bytes of the head so far */
+    size_t size;             /* bytes of the head so far, its end included */
 
     /* private */
     size_t max_size;
@@ -332,14 +337,17 @@ void fcng_head_init(fcng_head *head, size_t max_size);
  * field to pass on (name and value point into |in|, white space around the
  * value removed).  A line with nothing to pass on (Status, a leading
  * "HTTP/1.1 200 OK", fields that never go to a client: hop-by-hop ones,
- * Transfer-Encoding) gives field->name.len == 0.  Content-Length and Location
- * are both evaluated and passed on.
+ * Transfer-Encoding) gives field->name.len == 0; field->value is then the
+ * status with its reason phrase, "404 Not Found", or empty.  Content-Length
+ * and Location are both evaluated and passed on, once.
  * FCNG_AGAIN: call again with the same bytes and more behind them
  * (*consumed == 0).
  *
  * Lines end in LF or CR LF; a line that begins with white space (obs-fold),
- * a name that is no token, control bytes in a value, NUL: FCNG_ERR_HEAD_SYNTAX.
- * Errors: FCNG_ERR_HEAD_SIZE, _SYNTAX, _STATUS, _LENGTH.
+ * a name that is no token, control bytes in a value, NUL: _SYNTAX.  Status
+ * 1xx, or two that differ: _STATUS.  More than 8192 lines: _SIZE.
+ * Errors: FCNG_ERR_HEAD_SIZE, _SYNTAX, _STATUS, _LENGTH, FCNG_ERR_INVALID
+ * (the head was complete already).
  */
 int fcng_head_parse(fcng_head *head, const char *in, size_t len,
                     size_t *consumed, fcng_field *field);
@@ -368,7 +376,8 @@ typedef struct fcng_conn_options {
 /* A new connection object, for one request at a time; the host keeps the
    descriptor.  NULL: no memory.
    |mem| may be NULL.  Delete with fcng_conn_del(). */
-fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options);
+fcng_conn *fcng_conn_new(const fcng_mem *mem,
+                         const fcng_conn_options *options);
 
 /* Frees the connection and its requests; borrowed bytes are not touched. */
 void fcng_conn_del(fcng_conn *conn);
@@ -463,9 +472,11 @@ enum fcng_event_type {
     FCNG_EV_STDOUT,     /* |bytes| of the response, any role */
     FCNG_EV_STDERR,     /* |bytes| for the log */
     FCNG_EV_STDOUT_END, /* the application ended STDOUT; END_REQUEST follows */
-    FCNG_EV_END,        /* END_REQUEST: |error|, |protocol_status|, |app_status| */
+    FCNG_EV_END,        /* END_REQUEST: |error|, |protocol_status|,
+                           |app_status| */
     FCNG_EV_FAILED,     /* the connection failed with |error| */
-    FCNG_EV_VALUES,     /* GET_VALUES_RESULT: |bytes| are its pairs; no request */
+    FCNG_EV_VALUES,     /* GET_VALUES_RESULT: |bytes| are its pairs; no
+                           request */
     FCNG_EV_UNKNOWN_TYPE /* FCGI_UNKNOWN_TYPE; no request */
 };
 
@@ -543,7 +554,8 @@ typedef struct fcng_values {
 } fcng_values;
 
 /* Merges the pairs of an FCNG_EV_VALUES into |values| (start with all -1).
-   Values that are no numbers are left out.  Errors: FCNG_ERR_PARAM_ENCODING. */
+   Values that are no numbers are left out.
+   Errors: FCNG_ERR_PARAM_ENCODING. */
 int fcng_values_parse(fcng_values *values, fcng_str pairs);
 
 /* --- a record's header, for tools that show traffic (fcng dump) --- */
@@ -568,7 +580,7 @@ const char *fcng_record_type_name(uint8_t type);
 /* How a request went, as far as it matters for asking again. */
 typedef struct fcng_outcome {
     int error;       /* why it failed */
-    bool idempotent; /* GET, HEAD, PUT, DELETE, OPTIONS, TRACE (RFC 9110 9.2.2) */
+    bool idempotent; /* fcng_method_idempotent() */
     bool reused;     /* the connection had served a request before */
     bool started;    /* any byte of the request left */
     bool answered;   /* any byte of an answer came */
@@ -589,7 +601,8 @@ enum fcng_replay {
  */
 enum fcng_replay fcng_replay_verdict(const fcng_outcome *outcome);
 
-/* Whether a method may be repeated (RFC 9110 section 9.2.2). */
+/* Whether a method may be repeated: GET, HEAD, PUT, DELETE, OPTIONS, TRACE
+   (RFC 9110 section 9.2.2). */
 bool fcng_method_idempotent(fcng_str method);
 
 /* The status for the client when a request fails with |err| before the head:
@@ -598,6 +611,25 @@ bool fcng_method_idempotent(fcng_str method);
 unsigned fcng_http_status(int err, unsigned refused);
 
 /* --------------------------------------------------------------- pool --- */
+
+/* The words, in the order in which they are listed. */
+enum fcng_word {
+    FCNG_WORD_MAX_CONNECTIONS,
+    FCNG_WORD_MAX_QUEUE,
+    FCNG_WORD_QUEUE_TIMEOUT,
+    FCNG_WORD_MAX_IDLE,
+    FCNG_WORD_IDLE_TIMEOUT,
+    FCNG_WORD_MAX_REQUESTS,
+    FCNG_WORD_MAX_LIFETIME,
+    FCNG_WORD_MIN_IDLE,
+    FCNG_WORD_MULTIPLEX,
+    FCNG_WORD_MAX_STREAMS,
+    FCNG_WORD_MAX_FAILS,
+    FCNG_WORD_FAIL_TIMEOUT,
+    FCNG_WORD_SPLIT_LARGE_PARAMS,
+    FCNG_WORD_STREAM_BUFFER,
+    FCNG_WORD_COUNT
+};
 
 /*
  * Limits of the connections to one address.  Durations are microseconds.
@@ -655,7 +687,8 @@ typedef struct fcng_pool_conn {
     bool waits_first_byte;
 } fcng_pool_conn;
 
-/* A waiting request: embed it in the host's own.  Only |data| is the host's. */
+/* A waiting request: embed it in the host's own.  Only |data| is the
+   host's. */
 typedef struct fcng_pool_wait {
     void *data;
     /* private */
@@ -672,7 +705,8 @@ enum fcng_pool_verdict {
 };
 
 /* A pool of connections to one address.  NULL: no memory. */
-fcng_pool *fcng_pool_new(const fcng_mem *mem, const fcng_pool_options *options);
+fcng_pool *fcng_pool_new(const fcng_mem *mem,
+                         const fcng_pool_options *options);
 
 /* The host has closed and removed every connection before. */
 void fcng_pool_del(fcng_pool *pool);
@@ -705,8 +739,8 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
                           uint64_t now_us);
 
 /*
- * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool keeps
- * the connection as idle.  False: the pool has forgotten it, close it.
+ * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool
+ * keeps the connection as idle.  False: the pool has forgotten it, close it.
  * Afterwards ask fcng_pool_next().
  */
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
@@ -766,14 +800,14 @@ typedef struct fcng_address {
 
 /*
  * Reads "host:port", "[::1]:9000", ":9000", "host:service", "unix:/path",
- * "unix:@abstract", "/path", "fcgi://host:port[/]", "unix:/path|fcgi://any[/]".
- * The slices point into |text|.  On an error |why| gets what is wrong and what
- * to write.  Errors: FCNG_ERR_ADDRESS.
+ * "unix:@abstract", "/path", "fcgi://host:port[/]",
+ * "unix:/path|fcgi://any[/]".  The slices point into |text|.  On an error
+ * |why| gets what is wrong and what to write.  Errors: FCNG_ERR_ADDRESS.
  */
 int fcng_address_parse(fcng_address *address, fcng_str text, char *why,
                        size_t why_len);
 
-/* ------------------------------------------------ what the operator reads --- */
+/* ----------------------------------------- what the operator reads --- */
 
 /* Messages with a stable tag; the texts and tags stand in one table. */
 enum fcng_msg {
@@ -850,8 +884,9 @@ typedef struct fcng_lines {
 void fcng_lines_init(fcng_lines *lines);
 
 /*
- * Takes bytes off |in| until a line is whole.  Control bytes and bytes over
- * 0x7e are escaped as \xHH, a line longer than FCNG_LINE_MAX is cut with "...".
+ * Takes bytes off |in| until a line is whole; CR ends one as LF does.  Control
+ * bytes and bytes over 0x7e are escaped as \xHH, a line longer than
+ * FCNG_LINE_MAX is cut with "...".
  * Returns FCNG_OK with *line (valid until the next call), or FCNG_AGAIN when
  * |in| is used up.  Empty lines are skipped.
  */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Comparing and composing short texts, without a locale. */
+#include "fcng_text.h"
+#include "fcng_int.h"
+
+bool fcng_text_is(fcng_str text, const char *known)
+{
+    return text.len == strlen(known)
+           && memcmp(text.data, known, text.len) == 0;
+}
+
+bool fcng_text_is_nocase(fcng_str text, const char *known)
+{
+    if (text.len != strlen(known)) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (fcng_ascii_lower(c) != (unsigned char)known[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fcng_text_begins(fcng_str text, const char *known)
+{
+    size_t len = strlen(known);
+    return text.len >= len && memcmp(text.data, known, len) == 0;
+}
+
+bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (digit > max || sum > (max - digit) / 10) {
+            return false;
+        }
+        sum = sum * 10 + digit;
+    }
+    *n = sum;
+    return text.len > 0;
+}
+
+void fcng_sentence_init(fcng_sentence *sentence, char *out, size_t len)
+{
+    FCNG_ASSERT(len > 0);
+    *sentence = (fcng_sentence){ out, len - 1 };
+    *out = '\0';
+}
+
+static void put(fcng_sentence *sentence, char c)
+{
+    if (sentence->room > 0) {
+        *sentence->out++ = c;
+        *sentence->out = '\0';
+        sentence->room--;
+    }
+}
+
+void fcng_sentence_add(fcng_sentence *sentence, const char *words)
+{
+    while (*words != '\0') {
+        put(sentence, *words++);
+    }
+}
+
+void fcng_sentence_add_str(fcng_sentence *sentence, fcng_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        put(sentence, c < 0x20 || c == 0x7f ? '?' : text.data[i]);
+    }
+}
+
+void fcng_sentence_add_mode(fcng_sentence *sentence, unsigned n)
+{
+    put(sentence, '0');
+    for (int shift = 9; shift >= 0; shift -= 3) {
+        unsigned digit = n >> shift & 7;
+        if (shift < 9 || digit != 0) {
+            put(sentence, (char)('0' + digit));
+        }
+    }
+}

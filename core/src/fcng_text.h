@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Short texts: comparing what was read with known words, and composing
+ * sentences for the operator in a place of fixed size.  Knows ASCII only: no
+ * locale may change what a header field or a configuration means.
+ */
+#ifndef FCNG_TEXT_H
+#define FCNG_TEXT_H
+
+#include <fcng/fcng.h>
+
+static inline unsigned char fcng_ascii_lower(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
+}
+
+/* The same bytes as |known|. */
+bool fcng_text_is(fcng_str text, const char *known);
+
+/* The same letters as |known|, which is in lower case. */
+bool fcng_text_is_nocase(fcng_str text, const char *known);
+
+/* |text| begins with |known|. */
+bool fcng_text_begins(fcng_str text, const char *known);
+
+/* A decimal number of at most |max|; digits only, at least one. */
+bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n);
+
+/* A sentence being composed; cut where the place ends, always terminated. */
+typedef struct fcng_sentence {
+    char *out;
+    size_t room; /* without the terminator */
+} fcng_sentence;
+
+void fcng_sentence_init(fcng_sentence *sentence, char *out, size_t len);
+void fcng_sentence_add(fcng_sentence *sentence, const char *words);
+
+/* Adds what somebody typed or sent; control bytes become '?'. */
+void fcng_sentence_add_str(fcng_sentence *sentence, fcng_str text);
+
+/* Adds |n| in octal with a leading zero, as file modes are written. */
+void fcng_sentence_add_mode(fcng_sentence *sentence, unsigned n);
+
+#endif
