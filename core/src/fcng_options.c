@@ -9,9 +9,7 @@
 enum kind {
     COUNT,  /* a number; "unlimited" and, where allowed, "off" */
     TIME,   /* 500ms, 5s, 1m30s; a plain number is seconds */
-    SIZE,   /* 65536, 256k, 1m */
-    ON_OFF,
-    MODE    /* off, auto, on */
+    ON_OFF
 };
 
 typedef struct word_row {
@@ -44,20 +42,12 @@ static const word_row words[FCNG_WORD_COUNT] = {
         COUNT_MAX, 0, "a number, as 1000, or unlimited" },
     [FCNG_WORD_MAX_LIFETIME] = { "max_lifetime", TIME, AT(max_lifetime_us), 0,
         TIME_MAX, 0, "a time, as 1h, or unlimited" },
-    [FCNG_WORD_MIN_IDLE] = { "min_idle", COUNT, AT(min_idle), 0, 65535,
-        NO_UNLIMITED, "a number, as 2" },
-    [FCNG_WORD_MULTIPLEX] = { "multiplex", MODE, AT(multiplex), 0, 0, 0,
-        "off, auto or on" },
-    [FCNG_WORD_MAX_STREAMS] = { "max_streams", COUNT, AT(max_streams), 1,
-        65535, NO_UNLIMITED, "a number from 1 to 65535" },
     [FCNG_WORD_MAX_FAILS] = { "max_fails", COUNT, AT(max_fails), 0, COUNT_MAX,
         NO_UNLIMITED, "a number, as 3 (0: failures are not counted)" },
     [FCNG_WORD_FAIL_TIMEOUT] = { "fail_timeout", TIME, AT(fail_timeout_us), 0,
         TIME_MAX, NO_UNLIMITED, "a time, as 10s" },
     [FCNG_WORD_SPLIT_LARGE_PARAMS] = { "split_large_params", ON_OFF,
         AT(split_large_params), 0, 0, 0, "on or off" },
-    [FCNG_WORD_STREAM_BUFFER] = { "stream_buffer", SIZE, AT(stream_buffer),
-        65536, SIZE_MAX / 2, NO_UNLIMITED, "a size of at least 64k, as 256k" },
 };
 
 void fcng_pool_options_init(fcng_pool_options *options)
@@ -66,10 +56,8 @@ void fcng_pool_options_init(fcng_pool_options *options)
                                     .queue_timeout_us = 5000000,
                                     .max_idle = UINT32_MAX,
                                     .idle_timeout_us = 1000000,
-                                    .max_streams = 128,
                                     .max_fails = 1,
-                                    .fail_timeout_us = 10000000,
-                                    .stream_buffer = 262144 };
+                                    .fail_timeout_us = 10000000 };
 }
 
 /* --- values --- */
@@ -126,26 +114,6 @@ static bool read_time(fcng_str s, uint64_t *us)
     return true;
 }
 
-static bool read_size(fcng_str s, uint64_t *size)
-{
-    static const unit known[] = { { "", 1 },
-                                  { "k", 1 << 10 },
-                                  { "m", 1 << 20 },
-                                  { "g", 1 << 30 } };
-    fcng_str letters;
-    if (!take_number(&s, SIZE_MAX / 2, size, &letters) || s.len > 0) {
-        return false;
-    }
-    for (size_t i = 0; i < 4; i++) {
-        if (fcng_text_is_nocase(letters, known[i].name)
-            && *size <= SIZE_MAX / 2 / known[i].factor) {
-            *size *= known[i].factor;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool read_choice(fcng_str s, const char *const *choices, size_t n,
                         uint64_t *choice)
 {
@@ -159,21 +127,16 @@ static bool read_choice(fcng_str s, const char *const *choices, size_t n,
 
 static bool read_value(const word_row *row, fcng_str s, uint64_t *n)
 {
-    static const char *const choices[] = { "off", "on", "auto" };
-    static const char *const modes[] = { "off", "auto", "on" };
+    static const char *const choices[] = { "off", "on" };
     if (row->kind == ON_OFF) {
         return read_choice(s, choices, 2, n);
-    }
-    if (row->kind == MODE) {
-        return read_choice(s, modes, 3, n);
     }
     if (fcng_text_is(s, "unlimited")) {
         *n = row->unlimited;
         return row->unlimited != NO_UNLIMITED;
     }
-    bool is_read = row->kind == TIME   ? read_time(s, n)
-                   : row->kind == SIZE ? read_size(s, n)
-                                       : fcng_text_number(s, row->max, n);
+    bool is_read = row->kind == TIME ? read_time(s, n)
+                                     : fcng_text_number(s, row->max, n);
     return is_read && *n >= row->min && *n <= row->max;
 }
 
@@ -188,14 +151,10 @@ static void store(fcng_pool_options *options, const word_row *row, uint64_t n)
 {
     switch (row->kind) {
     case COUNT:
-    case MODE:
         *(uint32_t *)place(options, row) = (uint32_t)n;
         break;
     case TIME:
         *(uint64_t *)place(options, row) = n;
-        break;
-    case SIZE:
-        *(size_t *)place(options, row) = (size_t)n;
         break;
     case ON_OFF:
         *(bool *)place(options, row) = n != 0;
@@ -282,12 +241,9 @@ static uint64_t load(const fcng_pool_options *options, const word_row *row)
     const void *at = (const char *)options + row->at;
     switch (row->kind) {
     case COUNT:
-    case MODE:
         return *(const uint32_t *)at;
     case TIME:
         return *(const uint64_t *)at;
-    case SIZE:
-        return *(const size_t *)at;
     case ON_OFF:
         return *(const bool *)at;
     }

@@ -621,13 +621,9 @@ enum fcng_word {
     FCNG_WORD_IDLE_TIMEOUT,
     FCNG_WORD_MAX_REQUESTS,
     FCNG_WORD_MAX_LIFETIME,
-    FCNG_WORD_MIN_IDLE,
-    FCNG_WORD_MULTIPLEX,
-    FCNG_WORD_MAX_STREAMS,
     FCNG_WORD_MAX_FAILS,
     FCNG_WORD_FAIL_TIMEOUT,
     FCNG_WORD_SPLIT_LARGE_PARAMS,
-    FCNG_WORD_STREAM_BUFFER,
     FCNG_WORD_COUNT
 };
 
@@ -644,13 +640,9 @@ typedef struct fcng_pool_options {
     uint64_t idle_timeout_us;
     uint32_t max_requests;      /* a connection's; 0: unlimited */
     uint64_t max_lifetime_us;   /* a connection's; 0: unlimited */
-    uint32_t min_idle;
-    uint32_t multiplex;         /* 0 off, 1 auto, 2 on */
-    uint32_t max_streams;
     uint32_t max_fails;
     uint64_t fail_timeout_us;
     bool split_large_params;
-    size_t stream_buffer;
 } fcng_pool_options;
 
 /* The defaults of docs/words.md. */
