@@ -141,14 +141,16 @@ typedef struct fastcgi_ng_body_t {
     apr_uint64_t length;      /* or FCNG_LENGTH_UNKNOWN */
     apr_uint64_t read;        /* from the client */
     apr_uint64_t dropped;     /* from the front of |held| */
-    apr_uint64_t offset;      /* in |file|: the next byte to offer */
-    apr_file_t *file;         /* spooled, too long for memory */
+    apr_file_t *file;         /* what is too long for memory */
+    apr_uint64_t file_in;     /* its length */
+    apr_uint64_t file_out;    /* the next byte of it to offer */
     int status;               /* HTTP status of a client's failure */
     bool announced;           /* CONTENT_LENGTH is sent */
     bool eos;                 /* read to its end */
     bool fin;                 /* offered to its end */
     bool waits;               /* the client has sent nothing more yet */
     bool partial;             /* something was dropped: no second try */
+    bool spooled;             /* whole, in memory or in |file| */
 } fastcgi_ng_body_t;
 
 /* fastcgi_ng_spool.c.  Each returns OK or an HTTP status. */
@@ -157,6 +159,7 @@ int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
 /* Reads and offers as much as has room; FCNG_OK or an error of the core,
    body->status set when it was the client's. */
 int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request);
+int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body);
 bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body);
 void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body);
 
@@ -358,6 +361,10 @@ typedef struct fastcgi_ng_wait_t {
     bool timed_out;    /* out */
 } fastcgi_ng_wait_t;
 
+/* Whether the client takes bytes now; else waits until it takes or sends
+   some, or the time is up. */
+bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
+                                uint64_t until_us);
 /* Waits for the application, the client, or the time. */
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait);

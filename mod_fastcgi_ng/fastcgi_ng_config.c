@@ -539,8 +539,9 @@ static int check_uses(apr_pool_t *p, server_rec *s)
             ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, s,
                          "Syntax error on line %d of %s: FastCgiNgPass: there "
                          "is no pool \"%s\" here: define it with "
-                         "FastCgiNgPool %s ADDRESS (known: %s)", use->line, use->file,
-                         use->name, use->name, known_names(p, s));
+                         "FastCgiNgPool %s ADDRESS (known: %s)",
+                         use->line, use->file, use->name, use->name,
+                         known_names(p, s));
             rc = HTTP_INTERNAL_SERVER_ERROR;
         }
     }

@@ -536,6 +536,19 @@ bool fastcgi_ng_io_client_gone(const fastcgi_ng_client_t *client, conn_rec *c)
            && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
+                                uint64_t until_us)
+{
+    struct pollfd pfd = { client->fd, POLLOUT, 0 };
+
+    if (client->fd < 0 || client->secondary || poll(&pfd, 1, 0) != 0) {
+        return true; /* or nothing tells, or an error that writing meets */
+    }
+    pfd.events = POLLIN | POLLOUT;
+    poll(&pfd, 1, ms_until(until_us, INT_MAX));
+    return (pfd.revents & ~POLLIN) != 0;
+}
+
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait)
 {

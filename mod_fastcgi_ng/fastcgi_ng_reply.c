@@ -12,6 +12,8 @@
 #include "apr_date.h"
 #include "util_filter.h"
 
+#define DUPLEX_PIECE 16384 /* a third of the smallest usual send buffer */
+
 void fastcgi_ng_reply_init(fastcgi_ng_task_t *task)
 {
     fcng_head_init(&task->head, (size_t)task->conf->header_max_size);
@@ -246,12 +248,62 @@ static void pass(fastcgi_ng_task_t *task)
     }
 }
 
+/* Waits until the client takes bytes, and reads what it sends meanwhile. */
+static void make_room(fastcgi_ng_task_t *task)
+{
+    uint64_t until = fastcgi_ng_now() + (uint64_t)task->r->server->timeout;
+
+    while (!task->body.eos && task->status == OK
+           && !fastcgi_ng_io_client_takes(&task->client, until)) {
+        if (fastcgi_ng_now() >= until) {
+            task->client_gone = true;
+            return;
+        }
+        task->status = fastcgi_ng_body_absorb(&task->body);
+    }
+}
+
+/* While the client still sends its body: in pieces that its socket takes
+   without blocking, as far as its readiness tells. */
+static void pass_in_pieces(fastcgi_ng_task_t *task)
+{
+    apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
+    apr_bucket_brigade *all = task->out;
+    apr_bucket *cut;
+
+    task->out = apr_brigade_create(task->r->pool, list);
+    do {
+        apr_brigade_partition(all, DUPLEX_PIECE, &cut);
+        while (APR_BRIGADE_FIRST(all) != cut) {
+            apr_bucket *b = APR_BRIGADE_FIRST(all);
+
+            APR_BUCKET_REMOVE(b);
+            APR_BRIGADE_INSERT_TAIL(task->out, b);
+        }
+        make_room(task);
+        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
+        if (!task->client_gone && task->status == OK) {
+            pass(task);
+        }
+    } while (!APR_BRIGADE_EMPTY(all) && !task->client_gone
+             && task->status == OK);
+    apr_brigade_cleanup(task->out);
+    apr_brigade_destroy(task->out);
+    apr_brigade_cleanup(all);
+    task->out = all;
+}
+
 void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
 {
     apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
 
     if (task->reply != FASTCGI_NG_REPLY_BODY) {
         return; /* all at the end */
+    }
+    if (!task->body.eos) {
+        pass_in_pieces(task);
+        task->unflushed = false;
+        return;
     }
     if (flush) {
         APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
@@ -262,20 +314,33 @@ void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
     }
 }
 
+/* Reads what the client still sends, so that its next request is found; first
+   the end of the response must reach it, which it may be waiting for. */
+static void discard_rest(fastcgi_ng_task_t *task)
+{
+    conn_rec *c = task->r->connection;
+
+    if (c->master == NULL) {
+        APR_BRIGADE_INSERT_TAIL(task->out,
+                                apr_bucket_flush_create(c->bucket_alloc));
+        ap_pass_brigade(c->output_filters, task->out);
+        apr_brigade_cleanup(task->out);
+    }
+    ap_discard_request_body(task->r);
+}
+
 /* The whole response has come. */
 void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task)
 {
     apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
-    bool body_left = !task->body.eos;
 
-    if (body_left) {
-        /* What the client still sends is read first: it must not wait. */
-        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
+    if (!task->body.eos && !APR_BRIGADE_EMPTY(task->out)) {
+        pass_in_pieces(task);
     }
     APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_eos_create(list));
     pass(task);
-    if (body_left && !task->client_gone) {
-        ap_discard_request_body(task->r);
+    if (!task->body.eos && !task->client_gone) {
+        discard_rest(task);
     }
 }
 

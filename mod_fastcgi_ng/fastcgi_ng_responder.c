@@ -250,7 +250,8 @@ static void pump(fastcgi_ng_task_t *task)
 {
     task->sent_us = fastcgi_ng_now();
     task->active_us = task->sent_us;
-    while (!task->over && task->error == FCNG_OK && !task->client_gone) {
+    while (!task->over && task->error == FCNG_OK && task->status == OK
+           && !task->client_gone) {
         push(task);
         if (!task->over) {
             pull(task);

@@ -4,9 +4,9 @@
  * filters without blocking, or spooled to memory and then to a temporary file
  * when its length is not known.
  *
- * |held| has what was read and is not dropped yet; |next| is the first bucket
- * of it that was not offered to the core; the core borrows the bytes before it
- * until they are sent.
+ * The bytes stand in this order: |held| before |next| (offered to the core,
+ * which borrows them until they are sent), |held| from |next| on, the file
+ * from |file_out| on, what the client still has.
  */
 #include "fastcgi_ng.h"
 
@@ -36,41 +36,100 @@ static bool nothing_to_offer(const fastcgi_ng_body_t *body)
     return body->next == APR_BRIGADE_SENTINEL(body->held);
 }
 
-/* Moves data from |scratch| to the end of |held|; the bytes stay valid. */
-static int keep_read(fastcgi_ng_body_t *body)
+/* Takes the next data bucket off |scratch|; NULL: none is left. */
+static apr_bucket *next_read(fastcgi_ng_body_t *body)
 {
-    bool none = nothing_to_offer(body);
-    apr_bucket *first_new = NULL;
-    const char *data;
-    apr_size_t len;
-
     while (!APR_BRIGADE_EMPTY(body->scratch)) {
         apr_bucket *b = first_of(body->scratch);
 
         if (APR_BUCKET_IS_EOS(b)) {
             body->eos = true;
         }
-        if (APR_BUCKET_IS_METADATA(b) || body->eos) {
-            apr_bucket_delete(b);
-            continue;
+        if (!APR_BUCKET_IS_METADATA(b) && b->length != 0) {
+            return b;
         }
-        if (apr_bucket_read(b, &data, &len, APR_BLOCK_READ) != APR_SUCCESS
-            || apr_bucket_setaside(b, body->r->pool) != APR_SUCCESS) {
-            return HTTP_BAD_REQUEST;
+        apr_bucket_delete(b);
+    }
+    return NULL;
+}
+
+/* Moves what was read to the end of |held|; the bytes stay valid. */
+static apr_status_t keep_in_memory(fastcgi_ng_body_t *body)
+{
+    bool none = nothing_to_offer(body);
+    apr_bucket *b;
+    const char *data;
+    apr_size_t len;
+
+    while ((b = next_read(body)) != NULL) {
+        apr_status_t rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+
+        if (rv == APR_SUCCESS) {
+            rv = apr_bucket_setaside(b, body->r->pool);
+        }
+        if (rv != APR_SUCCESS) {
+            return rv;
         }
         APR_BUCKET_REMOVE(b);
-        if (len == 0) {
-            apr_bucket_destroy(b);
-            continue;
-        }
         APR_BRIGADE_INSERT_TAIL(body->held, b);
-        first_new = first_new != NULL ? first_new : b;
         body->read += len;
+        if (none) {
+            body->next = b;
+            none = false;
+        }
     }
-    if (none && first_new != NULL) {
-        body->next = first_new;
+    return APR_SUCCESS;
+}
+
+static apr_status_t file_open(fastcgi_ng_body_t *body)
+{
+    apr_pool_t *p = body->r->pool;
+    const char *dir;
+    char *name;
+    apr_status_t rv = apr_temp_dir_get(&dir, p);
+
+    if (rv == APR_SUCCESS) {
+        name = apr_pstrcat(p, dir, "/fastcgi-ng.XXXXXX", NULL);
+        rv = apr_file_mktemp(&body->file, name,
+                             APR_CREATE | APR_READ | APR_WRITE | APR_EXCL, p);
     }
-    return OK;
+    if (rv == APR_SUCCESS) {
+        apr_file_remove(name, p); /* nothing stays behind, whatever comes */
+    }
+    return rv;
+}
+
+static apr_status_t file_append(fastcgi_ng_body_t *body, apr_bucket *b)
+{
+    apr_off_t end = (apr_off_t)body->file_in;
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = body->file == NULL ? file_open(body) : APR_SUCCESS;
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_seek(body->file, APR_SET, &end);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_write_full(body->file, data, len, NULL);
+        body->file_in += len;
+    }
+    return rv;
+}
+
+static apr_status_t keep_in_file(fastcgi_ng_body_t *body)
+{
+    apr_status_t rv = APR_SUCCESS;
+    apr_bucket *b;
+
+    while (rv == APR_SUCCESS && (b = next_read(body)) != NULL) {
+        body->read += b->length;
+        rv = file_append(body, b);
+        apr_bucket_delete(b);
+    }
+    return rv;
 }
 
 /* httpd sends "100 Continue" by itself only before a read that blocks. */
@@ -86,16 +145,18 @@ static void send_continue(request_rec *r)
     r->status_line = line;
 }
 
-static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block)
+static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block,
+                       bool to_file)
 {
-    apr_status_t rv = ap_get_brigade(body->r->input_filters, body->scratch,
+    request_rec *r = body->r;
+    apr_status_t rv = ap_get_brigade(r->input_filters, body->scratch,
                                      AP_MODE_READBYTES, block, READ_SIZE);
 
     body->waits = APR_STATUS_IS_EAGAIN(rv)
                   || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(body->scratch));
     if (body->waits) {
-        if (body->r->expecting_100) {
-            send_continue(body->r);
+        if (r->expecting_100) {
+            send_continue(r);
         }
         return OK;
     }
@@ -103,7 +164,15 @@ static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block)
         apr_brigade_cleanup(body->scratch);
         return ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
     }
-    return keep_read(body);
+    rv = to_file ? keep_in_file(body) : keep_in_memory(body);
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "%s: the request's body cannot be kept%s",
+                      fcng_msg_tag(FCNG_MSG_REQUEST),
+                      to_file ? " in a temporary file" : "");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
 }
 
 static int known_length(fastcgi_ng_body_t *body, const char *text)
@@ -127,7 +196,7 @@ static int known_length(fastcgi_ng_body_t *body, const char *text)
  */
 static int look_ahead(fastcgi_ng_body_t *body)
 {
-    int rc = read_client(body, APR_NONBLOCK_READ);
+    int rc = read_client(body, APR_NONBLOCK_READ, false);
 
     if (rc == OK && body->eos) {
         body->length = body->read;
@@ -169,90 +238,68 @@ int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r)
 
 /* --------------------------------------------------------------- spool --- */
 
-static apr_status_t spool_open(fastcgi_ng_body_t *body)
-{
-    apr_pool_t *p = body->r->pool;
-    const char *dir;
-    char *name;
-    apr_status_t rv = apr_temp_dir_get(&dir, p);
-
-    if (rv == APR_SUCCESS) {
-        name = apr_pstrcat(p, dir, "/fastcgi-ng.XXXXXX", NULL);
-        rv = apr_file_mktemp(&body->file, name,
-                             APR_CREATE | APR_READ | APR_WRITE | APR_EXCL, p);
-    }
-    if (rv == APR_SUCCESS) {
-        apr_file_remove(name, p); /* nothing stays behind, whatever comes */
-    }
-    return rv;
-}
-
-static apr_status_t spool_write(fastcgi_ng_body_t *body)
+static int memory_to_file(fastcgi_ng_body_t *body)
 {
     apr_status_t rv = APR_SUCCESS;
-    const char *data;
-    apr_size_t len;
 
-    if (body->file == NULL) {
-        rv = spool_open(body);
-    }
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(body->held)) {
-        apr_bucket *b = first_of(body->held);
-
-        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
-        if (rv == APR_SUCCESS) {
-            rv = apr_file_write_full(body->file, data, len, NULL);
-        }
-        apr_bucket_delete(b);
+        rv = file_append(body, first_of(body->held));
+        apr_bucket_delete(first_of(body->held));
     }
     body->next = APR_BRIGADE_SENTINEL(body->held);
-    return rv;
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, body->r,
+                      "%s: the request's body cannot be kept in a temporary "
+                      "file", fcng_msg_tag(FCNG_MSG_REQUEST));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
 }
 
 int fastcgi_ng_body_spool(fastcgi_ng_body_t *body)
 {
-    request_rec *r = body->r;
-    apr_status_t rv = APR_SUCCESS;
     int rc = OK;
 
-    while (!body->eos && rc == OK && rv == APR_SUCCESS) {
-        rc = read_client(body, APR_BLOCK_READ);
-        if (rc == OK && (body->file != NULL || body->read > SPOOL_MEMORY)) {
-            rv = spool_write(body);
+    while (!body->eos && rc == OK) {
+        rc = read_client(body, APR_BLOCK_READ, body->file != NULL);
+        if (rc == OK && body->file == NULL && body->read > SPOOL_MEMORY) {
+            rc = memory_to_file(body);
         }
     }
-    if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                      "%s: the request's body cannot be written to a "
-                      "temporary file", fcng_msg_tag(FCNG_MSG_REQUEST));
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
+    body->spooled = true;
     body->length = body->read;
     body->announced = true;
     body->fin = body->length == 0;
     return rc;
 }
 
+/* Reads on while the client takes nothing: one that sends its whole body
+   before it reads must not wait for us while we wait for it. */
+int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body)
+{
+    body->partial = true;
+    return body->eos ? OK : read_client(body, APR_NONBLOCK_READ, true);
+}
+
 /* The next piece of the file, as if it had just come from the client. */
 static int read_file(fastcgi_ng_body_t *body)
 {
-    apr_size_t len = READ_SIZE;
-    apr_off_t offset = (apr_off_t)body->offset;
+    apr_uint64_t left = body->file_in - body->file_out;
+    apr_size_t len = left < READ_SIZE ? (apr_size_t)left : READ_SIZE;
+    apr_off_t offset = (apr_off_t)body->file_out;
     apr_bucket_alloc_t *list = body->r->connection->bucket_alloc;
     char *buf = apr_bucket_alloc(len, list);
     apr_bucket *b;
 
     if (apr_file_seek(body->file, APR_SET, &offset) != APR_SUCCESS
-        || apr_file_read(body->file, buf, &len) != APR_SUCCESS) {
+        || apr_file_read_full(body->file, buf, len, NULL) != APR_SUCCESS) {
         apr_bucket_free(buf);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    body->offset += len;
+    body->file_out += len;
     b = apr_bucket_heap_create(buf, len, apr_bucket_free, list);
     APR_BRIGADE_INSERT_TAIL(body->held, b);
-    if (nothing_to_offer(body)) {
-        body->next = b;
-    }
+    body->next = b;
     return OK;
 }
 
@@ -262,31 +309,32 @@ static int read_file(fastcgi_ng_body_t *body)
 static void drop_sent(fastcgi_ng_body_t *body, fcng_request *request)
 {
     apr_uint64_t sent = fcng_request_sent(request);
-    bool streamed = body->file == NULL;
+    bool again = body->spooled && body->file != NULL;
 
-    if (streamed && body->read <= REPLAY_MAX) {
+    if (!again && body->read <= REPLAY_MAX) {
         return;
     }
     while (first_of(body->held) != body->next
            && body->dropped + first_of(body->held)->length <= sent) {
         body->dropped += first_of(body->held)->length;
-        body->partial = streamed;
+        body->partial = body->partial || !again;
         apr_bucket_delete(first_of(body->held));
     }
 }
 
+/* Called when nothing of |held| is left to offer. */
 static int refill(fastcgi_ng_body_t *body)
 {
-    if (body->file != NULL) {
-        return body->offset < body->length ? read_file(body) : OK;
+    if (body->file_out < body->file_in) {
+        return read_file(body);
     }
-    return body->eos ? OK : read_client(body, APR_NONBLOCK_READ);
+    return body->eos ? OK : read_client(body, APR_NONBLOCK_READ, false);
 }
 
 static bool at_end(const fastcgi_ng_body_t *body)
 {
-    return nothing_to_offer(body)
-           && (body->file != NULL ? body->offset == body->length : body->eos);
+    return nothing_to_offer(body) && body->file_out == body->file_in
+           && body->eos;
 }
 
 /* Offers |next|; the core may have no room. */
@@ -359,7 +407,7 @@ void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body)
     body->fin = body->length == 0;
     if (body->file != NULL) {
         apr_brigade_cleanup(body->held);
-        body->offset = 0;
+        body->file_out = 0;
     }
     body->next = first_of(body->held);
     body->dropped = 0;
