@@ -135,9 +135,11 @@ sub _body {
 sub _chunks {
     my ($self, $r, $seconds) = @_;
     while (1) {
-        until ($self->{buffer} =~ /\A([0-9a-fA-F]+)[^\r\n]*\r\n/) {
+        # What a match captured is gone after the loop that matched.
+        while ($self->{buffer} !~ /\r\n/) {
             return unless $self->fill($seconds);
         }
+        $self->{buffer} =~ /\A([0-9a-fA-F]+)[^\r\n]*\r\n/ or return;
         my ($len, $from) = (hex $1, $+[0]);
         while (length $self->{buffer} < $from + $len + 2) {
             unless ($self->fill($seconds)) {
