@@ -19,10 +19,11 @@
 
 #define FIELDS_ON_STACK 64
 
-/* A pool does not tell a block's old size: it is kept in front of it. */
+/* A pool does not tell a block's old size: it is kept in front of it.  APR's
+   blocks lie on multiples of 8, which is all that the core's objects need. */
 typedef union block {
     size_t len;
-    long double align;
+    apr_uint64_t align;
 } block;
 
 static void *mem_get(size_t len, void *pool)
