@@ -297,7 +297,7 @@ void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable);
 bool fastcgi_ng_backend_is_down(fastcgi_ng_backend_t *backend, uint64_t now);
 /* What is due: idle connections that are too old, waiters. */
-void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend, uint64_t now);
+void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
 /* Drops |conn| when it is idle and no longer alive. */
 void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *backend,
                                 const fastcgi_ng_conn_t *conn);

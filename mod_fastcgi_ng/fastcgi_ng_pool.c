@@ -5,7 +5,8 @@
  * waits.
  *
  * No call that may block is made with a mutex held.  A connection that is
- * handed out has left the list of idle ones, so nobody else knows of it.
+ * handed out has left the list of idle ones, so nobody else knows of it.  The
+ * time is asked with the mutex held, or it would go backwards for the pool.
  */
 #include "fastcgi_ng.h"
 
@@ -186,10 +187,11 @@ static void connect_failed(const fastcgi_ng_dial_t *dial)
 {
     fastcgi_ng_backend_t *b = dial->task->backend;
     const fcng_pool_options *o;
-    uint64_t now = fastcgi_ng_now(), held_back = 0;
+    uint64_t now, held_back = 0;
     bool tell, first;
 
     apr_thread_mutex_lock(b->mutex);
+    now = fastcgi_ng_now();
     o = fcng_pool_get_options(b->pool);
     b->fails++;
     b->refused++;
@@ -390,7 +392,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable)
 {
     fastcgi_ng_backend_t *b = task->backend;
     fastcgi_ng_conn_t *conn = task->conn;
-    uint64_t at, now = fastcgi_ng_now();
+    uint64_t at, now;
     bool kept;
 
     task->conn = NULL;
@@ -398,6 +400,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable)
         reusable = false;
     }
     apr_thread_mutex_lock(b->mutex);
+    now = fastcgi_ng_now();
     kept = fcng_pool_release(b->pool, &conn->link, reusable, now);
     if (kept) {
         idle_add(b, conn);
@@ -413,12 +416,14 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable)
 
 /* ------------------------------------------------ the service thread's --- */
 
-void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b, uint64_t now)
+void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
 {
     fcng_pool_conn *link;
+    uint64_t now;
 
     do {
         apr_thread_mutex_lock(b->mutex);
+        now = fastcgi_ng_now();
         link = fcng_pool_expire(b->pool, now);
         if (link != NULL) {
             idle_remove(b, link->data);

@@ -20,13 +20,13 @@ struct fastcgi_ng_service_t {
 };
 
 /* Puts the idle connections of |b| under watch; when to look again. */
-static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
-                           uint64_t now)
+static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch)
 {
     fastcgi_ng_conn_t *conn;
-    uint64_t at, age;
+    uint64_t at, age, now;
 
     apr_thread_mutex_lock(b->mutex);
+    now = fastcgi_ng_now();
     at = fcng_pool_deadline(b->pool);
     for (conn = b->idle; conn != NULL; conn = conn->next) {
         age = now - conn->link.idle_us;
@@ -43,7 +43,7 @@ static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
 static void round_trip(struct fastcgi_ng_service_t *service)
 {
     fastcgi_ng_child_t *child = service->child;
-    uint64_t at, next = FCNG_NEVER, now = fastcgi_ng_now();
+    uint64_t at, next = FCNG_NEVER;
     int i;
 
     /* From here on whoever sets an earlier time must wake the thread. */
@@ -53,8 +53,8 @@ static void round_trip(struct fastcgi_ng_service_t *service)
         fastcgi_ng_backend_t *b
             = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
 
-        fastcgi_ng_backend_expire(b, now);
-        at = watch_idle(b, service->watch, now);
+        fastcgi_ng_backend_expire(b);
+        at = watch_idle(b, service->watch);
         next = at < next ? at : next;
     }
     if (next < atomic_load(&service->wake_at)) {
