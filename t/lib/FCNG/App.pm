@@ -1,342 +1,251 @@
 # SPDX-License-Identifier: BSD-2-Clause
-package FCNG::App;
-
-# A FastCGI application that does what a test tells it, to the byte: one
-# process that accepts, and one process for each connection.
 #
-#   my $app = FCNG::App->start(sub {
-#       my ($request, $connection) = @_;      # the parameters are complete
-#       my $body = $request->body;            # reads STDIN to its end
-#       $request->out("Content-Type: text/plain\r\n\r\nhello");
-#       $request->end;
+# A scripted FastCGI application: a forked process that listens before the
+# test goes on, and runs a callback for each request or each connection, in
+# a process of its own.  The callback may send any bytes at any time.  What
+# happened is written down; the test reads it with events().
+#
+#   my $app = FCNG::App->new(request => sub {
+#       my ($r) = @_;
+#       $r->answer("Content-Type: text/plain\r\n\r\n" . $r->body);
 #   });
+#   ... $app->address ...
 #
-# Options: listen => 'unix' (default), 'tcp' or a path; backlog => N;
-# on_connect => sub { my ($connection) = @_ } in place of the handler.
+# new(listen => 'unix' | 'tcp', request => CODE | connection => CODE,
+#     workers => N      N processes that serve one connection after another,
+#                       as php-fpm does; default: a process a connection
+#     backlog => N, accept => 0 (never), quiet => 1 (no event a request))
 #
-# What happened is written to a file, a line each: accepts, closes, requests
-# and what a handler notes.  It can be read at any time with events().
+# Events are hashes with `what`, `at` (time) and `conn`: accept, close (by:
+# app or host), request (params, role, flags, id, n), abort, error, and what
+# the callback says with note().
+package FCNG::App;
 
 use strict;
 use warnings;
-
-use Fcntl qw(:flock);
-use File::Temp ();
-use IO::Socket::INET;
-use IO::Socket::UNIX;
+use FCNG::App::Connection;
+use FCNG::Util qw(tmpdir wait_until keep_fd forget_fd close_kept spew);
+use IO::Socket::INET ();
+use IO::Socket::UNIX ();
 use POSIX ();
-use Socket qw(SOMAXCONN);
-use Time::HiRes qw(sleep time);
+use Socket qw(SOMAXCONN SOCK_STREAM);
+use Storable ();
+use Time::HiRes qw(time);
 
-use FCNG::Wire;
-
-sub start {
-    my ($class, $handler, %option) = @_;
-    my $self = bless {
-        dir     => $option{dir} // _dir(),
-        handler => $handler,
-        option  => \%option,
-        owner   => $$,
-    }, $class;
-    $self->{events} = "$self->{dir}/app-events-" . ++our $count . "-$$";
-    open my $touch, '>', $self->{events} or die "$self->{events}: $!";
-    close $touch;
-    $self->_listen;
-    $self->_run;
+sub new {
+    my ($class, %how) = @_;
+    my $self = bless { listen => 'unix', backlog => SOMAXCONN, %how,
+        owner => $$ }, $class;
+    $self->{dir} = tmpdir();
+    mkdir "$self->{dir}/gates";
+    $self->{file} = "$self->{dir}/events";
+    spew($self->{file}, '');
+    $self->start;
     return $self;
 }
 
-
-sub _dir {
-    my $dir = File::Temp->newdir('fcng-app-XXXXXX', TMPDIR => 1);
-    chmod 0755, "$dir";
-    return $dir;
-}
-
-
-sub _listen {
-    my ($self) = @_;
-    my $where = $self->{option}{listen} // 'unix';
-    my $backlog = $self->{option}{backlog} // SOMAXCONN;
-    if ($where =~ /^tcp(?::(\d+))?$/) {
-        $self->{socket} = IO::Socket::INET->new(
-            LocalAddr => '127.0.0.1',
-            LocalPort => $1 // 0,
-            Listen    => $backlog,
-            ReuseAddr => 1,
-        ) or die "cannot listen: $@";
-        $self->{address} = '127.0.0.1:' . $self->{socket}->sockport;
-        return;
-    }
-    my $path = $where =~ m!/! ? $where
-        : "$self->{dir}/app-" . ++our $sockets . "-$$.sock";
-    unlink $path;
-    $self->{socket} = IO::Socket::UNIX->new(Local => $path, Listen => $backlog)
-        or die "$path: $!";
-    chmod 0777, $path;
-    $self->{address} = "unix:$path";
-    $self->{path} = $path;
-}
-
-
-# What goes into a server's configuration.
 sub address { $_[0]{address} }
+sub path { "$_[0]{dir}/app.sock" }
 
-# The socket's path, or undef.
-sub path { $_[0]{path} }
-
-
-sub _run {
+# A listening socket that any user may connect to.
+sub listener {
     my ($self) = @_;
-    my $pid = fork // die "fork: $!";
-    if ($pid) {
-        $self->{pid} = $pid;
-        close $self->{socket} unless $self->{option}{keep_listening};
-        return;
+    my $socket;
+    if ($self->{listen} eq 'unix') {
+        my $path = $self->path;
+        unlink $path;
+        $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path,
+            Listen => $self->{backlog}) or die "$path: $!\n";
+        chmod $self->{mode} // 0777, $path;
+        $self->{address} = "unix:$path";
     }
-    $SIG{$_} = 'DEFAULT' for qw(TERM INT __DIE__ __WARN__);
-    $SIG{PIPE} = 'IGNORE';
-    $SIG{CHLD} = 'IGNORE';
-    setpgrp;
-    while (1) {
-        my $socket = $self->{socket}->accept or next;
-        $self->note('accept');
-        my $child = fork;
-        if (defined $child && $child == 0) {
-            close $self->{socket};
-            $SIG{CHLD} = 'DEFAULT';
-            eval { $self->_serve($socket); 1 } or $self->note("died: $@");
-            $self->note('close');
-            close $socket;
-            POSIX::_exit(0);
-        }
-        close $socket;
+    else {
+        $self->{port} ||= FCNG::Util::free_port();
+        $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $self->{port}, Proto => 'tcp', ReuseAddr => 1,
+            Listen => $self->{backlog}) or die "port $self->{port}: $!\n";
+        $self->{address} = "127.0.0.1:$self->{port}";
     }
+    return $socket;
 }
 
-
-sub _serve {
-    my ($self, $socket) = @_;
-    my $connection = FCNG::App::Connection->new($self, $socket);
-    if (my $hook = $self->{option}{on_connect}) {
-        return $hook->($connection);
+sub start {
+    my ($self) = @_;
+    my $socket = $self->listener;
+    if (exists $self->{accept} && !$self->{accept}) {
+        keep_fd($self->{socket} = $socket);
+        return $self;
     }
-    while (my $request = $connection->next_request) {
-        $self->note('request');
-        $self->{handler}->($request, $connection);
-        return if $connection->{closed}
-            || ($request->{ended} && !($request->{flags} & KEEP_CONN));
+
+    # The end of the test is the end of the application, however it comes.
+    pipe my $line, my $life or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        close_kept(-1);
+        close $life;
+        eval { $self->serve($socket, $line); 1 }
+            or $self->note_event(what => 'error', text => "$@");
+        POSIX::_exit(0);
     }
+    close $socket;
+    close $line;
+    keep_fd($self->{life} = $life);
+    FCNG::Util::adopt($self->{pid} = $pid);
+    return $self;
 }
-
-
-# Writes a line that the test can read.
-sub note {
-    my ($self, $text) = @_;
-    open my $out, '>>', $self->{events} or return;
-    flock $out, LOCK_EX;
-    (my $line = $text) =~ s/\n/\\n/g;
-    syswrite $out, "$line\n";
-    close $out;
-}
-
-
-# All lines so far, or those that match.
-sub events {
-    my ($self, $pattern) = @_;
-    open my $in, '<', $self->{events} or return;
-    chomp(my @lines = <$in>);
-    return defined $pattern ? grep { $_ =~ $pattern } @lines : @lines;
-}
-
-
-# Waits until |count| lines match; returns how many do.
-sub wait_for {
-    my ($self, $pattern, $count, $seconds) = @_;
-    my $end = time + ($seconds // 10);
-    my $n;
-    while (($n = () = $self->events($pattern)) < ($count // 1)
-        && time < $end) {
-        sleep 0.01;
-    }
-    return $n;
-}
-
-
-sub accepts { scalar(() = $_[0]->events(qr/^accept$/)) }
-sub closes { scalar(() = $_[0]->events(qr/^close$/)) }
-sub requests { scalar(() = $_[0]->events(qr/^request$/)) }
-
 
 sub stop {
-    my ($self, $signal) = @_;
-    my $pid = delete $self->{pid} or return;
-    kill $signal // 'KILL', -$pid;
-    kill $signal // 'KILL', $pid;
-    waitpid $pid, 0;
-    unlink $self->{path} if defined $self->{path} && !$self->{option}{keep_path};
-}
-
-
-# Serves again at the same address.
-sub restart {
     my ($self) = @_;
-    $self->stop;
-    $self->{option}{listen} = $self->{path} // 'tcp:'
-        . ($self->{address} =~ /:(\d+)$/)[0];
-    $self->_listen;
-    $self->_run;
+    if ($self->{socket}) {
+        forget_fd($self->{socket});
+        close delete $self->{socket};
+    }
+    if (my $pid = delete $self->{pid}) {
+        kill TERM => -$pid, $pid;
+        FCNG::Util::end_child($pid, 'TERM');
+        forget_fd($self->{life});
+        close delete $self->{life};
+    }
+    unlink $self->path if $self->{listen} eq 'unix';
+    return $self;
 }
 
+sub restart { $_[0]->stop->start }
 
 sub DESTROY {
     my ($self) = @_;
-    return if $$ != $self->{owner};
-    local ($?, $@, $!);
-    $self->stop;
+    local ($@, $?, $!);
+    $self->stop if $self->{owner} == $$;
 }
 
+# ---- in the application's process ----
 
-package FCNG::App::Connection;
-
-use FCNG::Wire;
-use IO::Select;
-use Socket qw(SOL_SOCKET SO_LINGER);
-
-sub new {
-    my ($class, $app, $socket) = @_;
-    return bless { app => $app, socket => $socket, buffer => '', queue => [] },
-        $class;
-}
-
-# Sends raw bytes, all of them.
-sub send {
-    my ($self, $bytes) = @_;
-    my $at = 0;
-    while ($at < length $bytes) {
-        my $n = syswrite $self->{socket}, $bytes, length($bytes) - $at, $at;
-        return 0 unless defined $n;
-        $at += $n;
+sub serve {
+    my ($self, $socket, $line) = @_;
+    setpgrp 0, 0;
+    $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP);
+    $SIG{CHLD} = 'IGNORE';
+    $self->{in_app} = 1;
+    open $self->{log}, '>>:raw', $self->{file} or die "$self->{file}: $!\n";
+    for (2 .. $self->{workers} // 0) {
+        last if !fork;
+        $self->{is_worker} = 1;
     }
-    return 1;
-}
-
-# The next record of any kind, or undef at the end; |seconds| bound the wait.
-sub next_record {
-    my ($self, $seconds) = @_;
-    until (@{ $self->{queue} }) {
-        return if defined $seconds
-            && !IO::Select->new($self->{socket})->can_read($seconds);
-        my $n = sysread $self->{socket}, my $bytes, 65536;
-        return unless $n;
-        $self->{buffer} .= $bytes;
-        push @{ $self->{queue} }, take_records(\$self->{buffer});
-    }
-    return shift @{ $self->{queue} };
-}
-
-# Reads up to the end of a request's parameters.
-sub next_request {
-    my ($self) = @_;
-    my ($request, $params) = (undef, '');
-    while (my $record = $self->next_record) {
-        if ($record->{type} == GET_VALUES) {
-            $self->send(record(GET_VALUES_RESULT, 0,
-                pairs(FCGI_MPXS_CONNS => 0)));
-        } elsif ($record->{type} == BEGIN_REQUEST) {
-            my ($role, $flags) = unpack 'nC', $record->{content};
-            $request = bless {
-                id         => $record->{id},
-                role       => $role,
-                flags      => $flags,
-                connection => $self,
-                records    => [],
-            }, 'FCNG::App::Request';
-        } elsif ($record->{type} == PARAMS && $request) {
-            push @{ $request->{records} }, $record;
-            if ($record->{content} eq '') {
-                $request->{list} = [ parse_pairs($params) ];
-                $request->{params} = { @{ $request->{list} } };
-                return $request;
-            }
-            $params .= $record->{content};
+    my $bits = '';
+    vec($bits, fileno $_, 1) = 1 for $socket, $line;
+    $socket->blocking(0);
+    while (select my $ready = $bits, undef, undef, undef) {
+        if (vec $ready, fileno $line, 1) {
+            kill KILL => -getpgrp;
+            last;
         }
+        my $peer = $socket->accept or next;
+        $peer->blocking(1);
+        $self->{count}++;
+        if ($self->{workers}) {
+            $self->converse($peer);
+            next;
+        }
+        my $pid = fork;
+        if (defined $pid && !$pid) {
+            close $socket;
+            $self->converse($peer);
+            POSIX::_exit(0);
+        }
+        close $peer;
     }
-    return;
 }
 
-sub close {
-    my ($self) = @_;
-    $self->{closed} = 1;
-    close $self->{socket};
+sub converse {
+    my ($self, $peer) = @_;
+    my $conn = FCNG::App::Connection->new($self, $peer,
+        "$$." . $self->{count});
+    $self->{current} = $conn->{name};
+    $self->note_event(what => 'accept');
+    eval {
+        $self->{connection} ? $self->{connection}->($conn)
+            : $conn->serve_requests($self->{request});
+        1;
+    } or $self->note_event(what => 'error', text => "$@");
+    $conn->finish;
 }
 
-# Closes with a reset, so that the peer sees ECONNRESET.
-sub reset {
-    my ($self) = @_;
-    setsockopt $self->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-    $self->close;
-}
-
-sub note { $_[0]{app}->note($_[1]) }
-
-
-package FCNG::App::Request;
-
-use FCNG::Wire;
-
-sub param { $_[0]{params}{ $_[1] } }
-
-# The next bytes of STDIN; undef at its end.
-sub read {
-    my ($self) = @_;
-    return if $self->{stdin_ended};
-    while (my $record = $self->{connection}->next_record) {
-        next unless $record->{type} == STDIN_ && $record->{id} == $self->{id};
-        return $record->{content} if $record->{content} ne '';
-        $self->{stdin_ended} = 1;
-        return;
+# One write to a file opened for appending: lines of several processes never
+# mix.
+sub note_event {
+    my ($self, %event) = @_;
+    $event{at} = time;
+    $event{conn} //= $self->{current} if defined $self->{current};
+    my $fh = $self->{log};
+    if (!$fh) {
+        open $fh, '>>:raw', $self->{file} or return;
     }
-    $self->{cut} = 1; # the connection ended before STDIN did
-    return;
+    syswrite $fh, pack 'N/a*', Storable::freeze(\%event);
 }
 
-# All of STDIN.
-sub body {
-    my ($self) = @_;
-    my $body = '';
-    while (defined(my $bytes = $self->read)) {
-        $body .= $bytes;
+# ---- in the test ----
+
+# All events so far, or those of one kind.
+sub events {
+    my ($self, $what) = @_;
+    open my $fh, '<:raw', $self->{file} or return;
+    seek $fh, $self->{offset} // 0, 0;
+    local $/;
+    my $bytes = <$fh> // '';
+    my $at = 0;
+    while ($at + 4 <= length $bytes) {
+        my $length = unpack 'N', substr $bytes, $at, 4;
+        last if $at + 4 + $length > length $bytes;
+        push @{ $self->{events} },
+            Storable::thaw(substr $bytes, $at + 4, $length);
+        $at += 4 + $length;
     }
-    return $body;
+    $self->{offset} = ($self->{offset} // 0) + $at;
+    return grep { !defined $what || $_->{what} eq $what }
+        @{ $self->{events} || [] };
 }
 
-sub out {
-    my ($self, $bytes) = @_;
-    return $self->{connection}->send(stream(STDOUT_, $self->{id}, $bytes));
+# wait_event(what, %more): the newest event of the kind, waited for. count:
+# so many of them; seconds: at most (5); nothing when it did not come.
+sub wait_event {
+    my ($self, $what, %more) = @_;
+    my $count = $more{count} // 1;
+    my @found;
+    wait_until($more{seconds} // 5, sub {
+        @found = $self->events($what);
+        return @found >= $count;
+    }) or return;
+    return $found[-1];
 }
 
-sub err {
-    my ($self, $bytes) = @_;
-    return $self->{connection}->send(stream(STDERR_, $self->{id}, $bytes));
+# What came before is forgotten.
+sub forget {
+    my ($self) = @_;
+    $self->events;
+    $self->{events} = [];
+    return $self;
 }
 
-# Ends STDOUT and the request.
-sub end {
-    my ($self, $app_status, $protocol_status) = @_;
-    $self->{ended} = 1;
-    return $self->{connection}->send(record(STDOUT_, $self->{id})
-            . end_request($self->{id}, $app_status, $protocol_status));
+# Lets callbacks pass that wait with wait_gate(name).
+sub open_gate {
+    my ($self, $name) = @_;
+    spew("$self->{dir}/gates/$name", '');
+    return $self;
 }
 
-# A whole answer: reads the body first, as well-behaved applications do.
-sub answer {
-    my ($self, $head, $body) = @_;
-    $self->body;
-    $self->out("$head\r\n\r\n" . ($body // ''));
-    return $self->end;
+sub close_gate {
+    my ($self, $name) = @_;
+    unlink "$self->{dir}/gates/$name";
+    return $self;
 }
 
-sub note { $_[0]{connection}->note($_[1]) }
+# Connections that were opened and those of them that ended.
+sub counts {
+    my ($self) = @_;
+    my %count = (accept => 0, close => 0);
+    $count{$_->{what}}++ for grep { exists $count{$_->{what}} }
+        $self->events;
+    return @count{qw(accept close)};
+}
 
 1;

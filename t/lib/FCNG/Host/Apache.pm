@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Apache httpd with our module, under any of the three MPMs.
+package FCNG::Host::Apache;
+
+use strict;
+use warnings;
+use parent 'FCNG::Host';
+use FCNG::Util qw(find_tool out nobody slurp spew run_bounded built);
+
+sub name { 'apache' }
+sub stop_signal { 'TERM' }
+sub reload_signal { 'USR1' }
+
+sub alarming {
+    return qr/AH0005[12]:|exit signal|AH0004[56]:|\[\S*:(?:emerg|alert|crit)\]/;
+}
+
+sub binary { find_tool($ENV{FCNG_APACHE} || (), 'apache2', 'httpd') }
+
+sub module {
+    my $file = $ENV{FCNG_APACHE_MODULE}
+        || out() . '/apache/mod_fastcgi_ng.so';
+    return built($file);
+}
+
+my ($folder, $builtin);
+
+# Where apache2-bin keeps its modules.
+sub modules {
+    return $folder //= (grep { -e "$_/mod_mpm_event.so" }
+        '/usr/lib/apache2/modules', '/usr/lib64/httpd/modules',
+        '/usr/libexec/apache2', '/usr/local/apache2/modules')[0] // '';
+}
+
+sub missing {
+    my $binary = binary() or return 'apache2 missing';
+    return 'modules of apache2 missing' if !modules();
+    return 'Apache module not built' if !module();
+    return;
+}
+
+sub mpm { $_[0]{mpm} || $ENV{FCNG_MPM} || 'event' }
+
+sub load {
+    my (@names) = @_;
+    $builtin //= (run_bounded(10, binary(), '-l'))[1];
+    return join '', map { "LoadModule ${_}_module " . modules()
+        . "/mod_$_.so\n" }
+        grep { $builtin !~ /\bmod_$_\.c/ && -e modules() . "/mod_$_.so" }
+        @names;
+}
+
+sub command {
+    my ($self) = @_;
+    return ($self->binary, '-f', "$self->{dir}/httpd.conf", '-E',
+        "$self->{dir}/logs/startup.log");
+}
+
+sub launch {
+    my ($self) = @_;
+    # Threads are watched in one process: there is no other to start.
+    my $single = $self->{single} || ($ENV{FCNG_SAN} // '') =~ /thread/;
+    return $self->SUPER::launch($single ? '-X' : '-DFOREGROUND');
+}
+
+sub console {
+    my ($self) = @_;
+    return $self->SUPER::console . slurp("$self->{dir}/logs/startup.log");
+}
+
+sub test_conf {
+    my ($self) = @_;
+    $self->write_conf;
+    my @command = ($self->binary, '-f', "$self->{dir}/httpd.conf", '-t');
+    my ($exit, $out, $err) = run_bounded(20, @command);
+    return ($exit, "$out$err");
+}
+
+# Few processes and threads: tests look at each of them.
+sub processes {
+    my ($self) = @_;
+    my $children = $self->{workers} // 1;
+    my $threads = $self->{threads} // 32;
+    if ($self->mpm eq 'prefork') {
+        my $most = $self->{children} // 24;
+        my $start = $self->{workers} // 4;
+        return <<"CONF";
+ServerLimit $most
+StartServers $start
+MinSpareServers $start
+MaxSpareServers $most
+MaxRequestWorkers $most
+CONF
+    }
+    my $total = $children * $threads;
+    my $limit = $children + 2;
+    return <<"CONF";
+ServerLimit $limit
+StartServers $children
+ThreadLimit $threads
+ThreadsPerChild $threads
+MinSpareThreads 1
+MaxSpareThreads $total
+MaxRequestWorkers $total
+CONF
+}
+
+sub write_conf {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    my ($user, $group) = nobody();
+    my $who = defined $user ? "User $user\nGroup $group\n" : '';
+    my $load = load('mpm_' . $self->mpm, qw(unixd log_config authz_core
+        authz_host alias dir env headers mime rewrite setenvif include
+        cgid status request), $self->{http2} ? 'http2' : (),
+        @{ $self->{load} || [] });
+    $load .= 'LoadModule fastcgi_ng_module '
+        . $self->module_copy(module()) . "\n" if !$self->{stock};
+    my $level = $self->{log_level} // 'info';
+    my $processes = $self->processes;
+    my $protocols = $self->{http2} ? "Protocols h2c http/1.1\n" : '';
+    my $timeout = $self->{timeout} // 60;
+    my $keepalive = $self->{keepalive} // 5;
+    spew("$dir/httpd.conf", <<"CONF");
+ServerRoot $dir
+ServerName localhost
+DefaultRuntimeDir $dir/tmp
+PidFile $dir/httpd.pid
+${load}Listen 127.0.0.1:$self->{port}
+${who}${processes}${protocols}ErrorLog $dir/logs/error.log
+LogLevel $level
+Timeout $timeout
+KeepAliveTimeout $keepalive
+MaxKeepAliveRequests 0
+ListenBacklog 1024
+DocumentRoot $self->{docroot}
+TypesConfig /dev/null
+<IfModule mod_cgid.c>
+    ScriptSock $dir/tmp/cgid.sock
+</IfModule>
+<Directory $self->{docroot}>
+    Options FollowSymLinks
+    AllowOverride All
+    Require all granted
+</Directory>
+DirectoryIndex index.html
+$self->{main_text}
+$self->{server_text}
+CONF
+}
+
+sub http2_port { $_[0]{port} }
+
+sub quote {
+    my ($text) = @_;
+    $text =~ s/(["\\])/\\$1/g;
+    return "\"$text\"";
+}
+
+sub camel { join '', map { ucfirst } split /_/, $_[0] }
+
+# Defines the pool; returns its name and the directives of the location.
+sub directives {
+    my ($self, %how) = @_;
+    my $pool = 'pool' . ++$self->{pools};
+    my $words = FCNG::Host::words(%{ $how{pool} || {} });
+    $self->{server_text} .= "FastCgiNgPool $pool "
+        . join(' ', $self->addresses(%how), $words || ()) . "\n";
+    my $text = '';
+    my %options = %{ $how{options} || {} };
+    for my $name (sort keys %options) {
+        # Responses are never held back: there is nothing to switch.
+        next if $name eq 'buffering';
+        $text .= 'FastCgiNg' . camel($name) . " $options{$name}\n";
+    }
+    my @params = @{ $how{params} || [] };
+    while (my ($name, $value) = splice @params, 0, 2) {
+        $text .= "FastCgiNgParam $name " . quote($value) . "\n";
+    }
+    return ($pool, $text . ($how{apache} // ''));
+}
+
+sub location {
+    my ($self, $path, %how) = @_;
+    my ($pool, $text) = $self->directives(%how);
+    $text .= "FastCgiNgScript $how{script}\n" if defined $how{script};
+    (my $mount = $path) =~ s{(?<=.)/$}{};
+    $self->{server_text} .= "<Location \"$mount\">\n"
+        . "FastCgiNgPass $pool\n$text</Location>\n";
+    return $self;
+}
+
+sub files {
+    my ($self, $suffix, %how) = @_;
+    my ($pool, $text) = $self->directives(%how);
+    $self->{server_text} .= '<FilesMatch "' . quotemeta($suffix)
+        . "\$\">\nSetHandler fastcgi-ng:$pool\n$text</FilesMatch>\n";
+    return $self;
+}
+
+1;
