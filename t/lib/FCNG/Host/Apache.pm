@@ -6,7 +6,7 @@ package FCNG::Host::Apache;
 use strict;
 use warnings;
 use parent 'FCNG::Host';
-use FCNG::Util qw(find_tool out nobody slurp spew run_bounded built);
+use FCNG::Util qw(find_tool out nobody slurp spew run_bounded);
 
 sub name { 'apache' }
 sub stop_signal { 'TERM' }
@@ -20,8 +20,8 @@ sub binary { find_tool($ENV{FCNG_APACHE} || (), 'apache2', 'httpd') }
 
 sub module {
     my $file = $ENV{FCNG_APACHE_MODULE}
-        || out() . '/apache/mod_fastcgi_ng.so';
-    return built($file);
+        // out() . '/apache/mod_fastcgi_ng.so';
+    return -f $file ? $file : undef;
 }
 
 my ($folder, $builtin);

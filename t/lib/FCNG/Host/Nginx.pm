@@ -6,7 +6,7 @@ package FCNG::Host::Nginx;
 use strict;
 use warnings;
 use parent 'FCNG::Host';
-use FCNG::Util qw(find_tool out nobody slurp spew run_bounded built);
+use FCNG::Util qw(find_tool out nobody slurp spew run_bounded);
 
 sub name { 'nginx' }
 sub stop_signal { 'QUIT' }
@@ -25,8 +25,8 @@ sub binary {
 
 sub module {
     my $file = $ENV{FCNG_NGINX_MODULE}
-        || out() . '/nginx/ngx_http_fastcgi_ng_module.so';
-    return built($file);
+        // out() . '/nginx/ngx_http_fastcgi_ng_module.so';
+    return -f $file ? $file : undef;
 }
 
 my %static;
