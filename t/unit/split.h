@@ -22,8 +22,9 @@ static inline void split_compare(split_reader *read, fcng_str whole,
     if (log.len != want->len
         || (want->len > 0 && memcmp(log.data, want->data, log.len) != 0)) {
         print_error("%u pieces, the first of %u bytes:\n%.*s\nwhole:\n%.*s\n",
-                    (unsigned)n, (unsigned)end[0], (int)log.len, log.data,
-                    (int)want->len, want->data);
+                    (unsigned)n, (unsigned)end[0], (int)log.len,
+                    log.data != NULL ? log.data : "", (int)want->len,
+                    want->data != NULL ? want->data : "");
     }
     assert_str(bytes_str(&log), bytes_str(want));
     bytes_free(&log);

@@ -240,7 +240,8 @@ static void test_point46_at_most_8192_lines(void **state)
 static void test_point47_status(void **state)
 {
     (void)state;
-    expect("Status: 404 Not Found\n\n", "! 404 Not Found|= 404 document body=");
+    expect("Status: 404 Not Found\n\n",
+           "! 404 Not Found|= 404 document body=");
     expect("status:404\n\n", "! 404|= 404 document body=");
     expect("STATUS: 200\tOK\n\n", "! 200\tOK|= 200 document body=");
     expect("Status: 999 Odd\n\n", "! 999 Odd|= 999 document body=");
@@ -305,7 +306,8 @@ static void test_point49_location(void **state)
 static void test_point50_content_length(void **state)
 {
     (void)state;
-    expect("Content-Length: 0\n\n", "Content-Length: 0|= 200 document 0 body=");
+    expect("Content-Length: 0\n\n",
+           "Content-Length: 0|= 200 document 0 body=");
     expect("content-length:  12 \n\nab",
            "content-length: 12|= 200 document 12 body=ab");
     expect("Content-Length: 9223372036854775807\n\n",

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What may be sent again.  The numbers are those of docs/protocol.md. */
+#include "unit.h"
+
+static void test_methods(void **state)
+{
+    (void)state;
+    static const char *const yes[] = { "GET", "HEAD", "PUT",
+                                       "DELETE", "OPTIONS", "TRACE" };
+    static const char *const no[] = { "POST", "PATCH", "CONNECT", "get", "",
+                                      "GETS", "GE", "PROPFIND" };
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+        assert_true(fcng_method_idempotent(text(yes[i])));
+    }
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+        assert_false(fcng_method_idempotent(text(no[i])));
+    }
+}
+
+static const fcng_outcome get = { .error = FCNG_ERR_CLOSED,
+                                  .idempotent = true,
+                                  .started = true,
+                                  .replayable = true,
+                                  .tries = 1 };
+
+static void expect(fcng_outcome outcome, enum fcng_replay want)
+{
+    assert_int_equal(fcng_replay_verdict(&outcome), want);
+}
+
+static fcng_outcome with(int err, bool idempotent, bool reused, bool started)
+{
+    fcng_outcome outcome = get;
+    outcome.error = err;
+    outcome.idempotent = idempotent;
+    outcome.reused = reused;
+    outcome.started = started;
+    return outcome;
+}
+
+static void test_not_started_may_be_repeated_whatever_the_method(void **state)
+{
+    (void)state;
+    static const int errors[] = { FCNG_ERR_CONNECT, FCNG_ERR_TIMEOUT,
+                                  FCNG_ERR_IO, FCNG_ERR_CLOSED };
+    for (size_t i = 0; i < 4; i++) {
+        expect(with(errors[i], false, false, false), FCNG_REPLAY_OTHER);
+        expect(with(errors[i], true, false, false), FCNG_REPLAY_OTHER);
+    }
+}
+
+static void test_point20_a_stale_connection_is_replaced(void **state)
+{
+    (void)state;
+    expect(with(FCNG_ERR_IO, false, true, false), FCNG_REPLAY_FRESH);
+    expect(with(FCNG_ERR_CLOSED, true, true, true), FCNG_REPLAY_FRESH);
+    expect(with(FCNG_ERR_IO, true, true, true), FCNG_REPLAY_FRESH);
+    /* it may have run: POST is not sent twice */
+    expect(with(FCNG_ERR_CLOSED, false, true, true), FCNG_REPLAY_NO);
+    expect(with(FCNG_ERR_IO, false, true, true), FCNG_REPLAY_NO);
+}
+
+static void test_started_only_when_idempotent(void **state)
+{
+    (void)state;
+    expect(with(FCNG_ERR_CLOSED, true, false, true), FCNG_REPLAY_OTHER);
+    expect(with(FCNG_ERR_CLOSED, false, false, true), FCNG_REPLAY_NO);
+    expect(with(FCNG_ERR_TIMEOUT, true, false, true), FCNG_REPLAY_OTHER);
+    expect(with(FCNG_ERR_TIMEOUT, true, true, true), FCNG_REPLAY_OTHER);
+    expect(with(FCNG_ERR_TIMEOUT, false, true, true), FCNG_REPLAY_NO);
+}
+
+static void test_answered_or_delivered_is_final(void **state)
+{
+    (void)state;
+    fcng_outcome outcome = get;
+    outcome.answered = true;
+    expect(outcome, FCNG_REPLAY_NO);
+    outcome = get;
+    outcome.delivered = true;
+    expect(outcome, FCNG_REPLAY_NO);
+    outcome = with(FCNG_ERR_OVERLOADED, true, false, true);
+    outcome.answered = true;
+    outcome.delivered = true;
+    expect(outcome, FCNG_REPLAY_NO);
+}
+
+static void test_point31_point32_refusals_prove_that_nothing_ran(void **state)
+{
+    (void)state;
+    for (int idempotent = 0; idempotent < 2; idempotent++) {
+        fcng_outcome o = with(FCNG_ERR_OVERLOADED, idempotent, true, true);
+        o.answered = true;
+        expect(o, FCNG_REPLAY_OTHER);
+        o.error = FCNG_ERR_CANT_MPX;
+        expect(o, FCNG_REPLAY_FRESH);
+        o.replayable = false;
+        expect(o, FCNG_REPLAY_NO);
+    }
+}
+
+static void test_point33_what_would_only_fail_again(void **state)
+{
+    (void)state;
+    static const int errors[] = {
+        FCNG_OK, FCNG_ERR_NOMEM, FCNG_ERR_UNKNOWN_ROLE, FCNG_ERR_STATUS,
+        FCNG_ERR_PARAM_SIZE, FCNG_ERR_PARAM_NUL, FCNG_ERR_PATH,
+        FCNG_ERR_STDIN_SHORT, FCNG_ERR_HEAD_SYNTAX, FCNG_ERR_BODY_SHORT,
+        FCNG_ERR_QUEUE_FULL, FCNG_ERR_QUEUE_TIMEOUT, FCNG_ERR_VERSION
+    };
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        expect(with(errors[i], true, true, false), FCNG_REPLAY_NO);
+        expect(with(errors[i], true, false, true), FCNG_REPLAY_NO);
+    }
+}
+
+static void test_three_attempts_and_a_body_still_there(void **state)
+{
+    (void)state;
+    fcng_outcome outcome = get;
+    outcome.tries = 2;
+    expect(outcome, FCNG_REPLAY_OTHER);
+    outcome.tries = 3;
+    expect(outcome, FCNG_REPLAY_NO);
+    outcome = get;
+    outcome.replayable = false;
+    expect(outcome, FCNG_REPLAY_NO);
+    outcome.started = false;
+    expect(outcome, FCNG_REPLAY_NO);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_methods),
+    cmocka_unit_test(test_not_started_may_be_repeated_whatever_the_method),
+    cmocka_unit_test(test_point20_a_stale_connection_is_replaced),
+    cmocka_unit_test(test_started_only_when_idempotent),
+    cmocka_unit_test(test_answered_or_delivered_is_final),
+    cmocka_unit_test(test_point31_point32_refusals_prove_that_nothing_ran),
+    cmocka_unit_test(test_point33_what_would_only_fail_again),
+    cmocka_unit_test(test_three_attempts_and_a_body_still_there),
+};
+
+UNIT_MAIN(tests)
