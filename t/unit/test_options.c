@@ -15,13 +15,9 @@ static void assert_same(const fcng_pool_options *a, const fcng_pool_options *b)
     assert_int_equal(a->idle_timeout_us, b->idle_timeout_us);
     assert_int_equal(a->max_requests, b->max_requests);
     assert_int_equal(a->max_lifetime_us, b->max_lifetime_us);
-    assert_int_equal(a->min_idle, b->min_idle);
-    assert_int_equal(a->multiplex, b->multiplex);
-    assert_int_equal(a->max_streams, b->max_streams);
     assert_int_equal(a->max_fails, b->max_fails);
     assert_int_equal(a->fail_timeout_us, b->fail_timeout_us);
     assert_int_equal(a->split_large_params, b->split_large_params);
-    assert_int_equal(a->stream_buffer, b->stream_buffer);
 }
 
 static fcng_pool_options given(const char *word)
@@ -71,13 +67,9 @@ static void test_defaults(void **state)
     assert_int_equal(o.idle_timeout_us, 1000000);
     assert_int_equal(o.max_requests, 0);
     assert_int_equal(o.max_lifetime_us, 0);
-    assert_int_equal(o.min_idle, 0);
-    assert_int_equal(o.multiplex, 0);
-    assert_int_equal(o.max_streams, 128);
     assert_int_equal(o.max_fails, 1);
     assert_int_equal(o.fail_timeout_us, 10000000);
     assert_false(o.split_large_params);
-    assert_int_equal(o.stream_buffer, 256 * 1024);
 }
 
 static void test_counts(void **state)
@@ -94,8 +86,6 @@ static void test_counts(void **state)
     assert_int_equal(given("max_idle=unlimited").max_idle, UINT32_MAX);
     assert_int_equal(given("max_requests=500").max_requests, 500);
     assert_int_equal(given("max_requests=unlimited").max_requests, 0);
-    assert_int_equal(given("min_idle=3").min_idle, 3);
-    assert_int_equal(given("max_streams=65535").max_streams, 65535);
     assert_int_equal(given("max_fails=0").max_fails, 0);
     refuse("max_connections=4294967296", "max_connections does not take"
                                          " \"4294967296\"; write a number");
@@ -104,11 +94,7 @@ static void test_counts(void **state)
     refuse("max_connections=1x", "write a number");
     refuse("max_connections= 1", "write a number");
     refuse("max_connections=off", "write a number");
-    refuse("max_streams=0", "from 1 to 65535");
-    refuse("max_streams=65536", "from 1 to 65535");
-    refuse("max_streams=unlimited", "from 1 to 65535");
     refuse("max_fails=unlimited", "write a number");
-    refuse("min_idle=65536", "write a number");
 }
 
 static void test_times(void **state)
@@ -151,24 +137,9 @@ static void test_times(void **state)
     }
 }
 
-static void test_sizes_and_choices(void **state)
+static void test_choices(void **state)
 {
     (void)state;
-    assert_int_equal(given("stream_buffer=65536").stream_buffer, 65536);
-    assert_int_equal(given("stream_buffer=64k").stream_buffer, 65536);
-    assert_int_equal(given("stream_buffer=1M").stream_buffer, 1 << 20);
-    assert_int_equal(given("stream_buffer=1g").stream_buffer, 1 << 30);
-    refuse("stream_buffer=65535", "at least 64k");
-    refuse("stream_buffer=1t", "at least 64k");
-    refuse("stream_buffer=", "at least 64k");
-    refuse("stream_buffer=k", "at least 64k");
-    refuse("stream_buffer=1k1", "at least 64k");
-    refuse("stream_buffer=99999999999999g", "at least 64k");
-    assert_int_equal(given("multiplex=off").multiplex, 0);
-    assert_int_equal(given("multiplex=auto").multiplex, 1);
-    assert_int_equal(given("multiplex=on").multiplex, 2);
-    refuse("multiplex=yes", "write off, auto or on");
-    refuse("multiplex=", "write off, auto or on");
     assert_true(given("split_large_params=on").split_large_params);
     assert_false(given("split_large_params=off").split_large_params);
     refuse("split_large_params=1", "write on or off");
@@ -188,9 +159,8 @@ static void test_unknown_words_list_the_known(void **state)
         assert_non_null(strstr(why, "known are max_connections, max_queue,"
                                     " queue_timeout, max_idle,"
                                     " idle_timeout, max_requests,"
-                                    " max_lifetime, min_idle, multiplex,"
-                                    " max_streams, max_fails, fail_timeout,"
-                                    " split_large_params, stream_buffer"));
+                                    " max_lifetime, max_fails,"
+                                    " fail_timeout, split_large_params"));
     }
 }
 
@@ -230,9 +200,8 @@ static void test_merge_word_by_word(void **state)
     static const char *const all[] = {
         "max_connections=11", "max_queue=12", "queue_timeout=13",
         "max_idle=14", "idle_timeout=15", "max_requests=16",
-        "max_lifetime=17", "min_idle=18", "multiplex=on", "max_streams=19",
-        "max_fails=20", "fail_timeout=21", "split_large_params=on",
-        "stream_buffer=1m"
+        "max_lifetime=17", "max_fails=20", "fail_timeout=21",
+        "split_large_params=on"
     };
     fcng_pool_options outer, inner;
     fcng_pool_options_init(&outer);
@@ -260,7 +229,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_defaults),
     cmocka_unit_test(test_counts),
     cmocka_unit_test(test_times),
-    cmocka_unit_test(test_sizes_and_choices),
+    cmocka_unit_test(test_choices),
     cmocka_unit_test(test_unknown_words_list_the_known),
     cmocka_unit_test(test_a_word_given_twice),
     cmocka_unit_test(test_form_of_a_word),
