@@ -35,6 +35,17 @@ PERL_TESTS := $(sort $(wildcard t/*.t))
 SLOW_TESTS := $(sort $(wildcard t/slow/*.t))
 HOSTS ?= apache nginx
 
+# The Responder under each way to wait for events and to serve.
+VARIED := $(sort $(wildcard t/responder-*.t))
+comma := ,
+vary = $(foreach t,$(VARIED),$(t)@FCNG_HOSTS=$(1)$(comma)$(2))
+VARIANTS = $(if $(strip $(NGINX_MISSING)),,$(if $(NGINX_TREE),\
+	$(call vary,nginx,FCNG_NGINX_EVENTS=poll) \
+	$(call vary,nginx,FCNG_NGINX_EVENTS=select),\
+	-s 'source of nginx missing')) \
+	$(if $(strip $(APACHE_MISSING)),,\
+	$(call vary,apache,FCNG_MPM=prefork) $(call vary,apache,FCNG_MPM=worker))
+
 abs-if-built = $(if $(strip $($(1)_MISSING)),,$(TOP)/$(2))
 check-env = FCNG_TOP='$(TOP)' FCNG_OUT='$(TOP)/$(O)' \
 	FCNG_BIN='$(call abs-if-built,APR,$(FCNG))' \
@@ -68,7 +79,8 @@ check:
 	@$(MAKE) --no-print-directory check-run
 
 check-run: tests-built
-	@$(check-env) $(RUN) $(if $(T),$(T),$(CHECKERS) $(UNIT_BINS) $(PERL_TESTS))
+	@$(check-env) $(RUN) $(if $(T),$(T),$(CHECKERS) $(UNIT_BINS) $(PERL_TESTS) \
+		$(VARIANTS))
 
 check-unit: core unit
 	@$(check-env) $(RUN) $(UNIT_BINS)

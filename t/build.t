@@ -128,6 +128,12 @@ like($said, qr/^3 passed, 2 skipped: bar missing, foo missing$/m,
 tests_say([$good, $skip], 1, '2 passed, 1 failed', 'STRICT=1', 'STRICT=1');
 tests_say([$dies], 1, '1 passed, 1 failed', 'a test that dies at its end');
 tests_say(['-t', 1, $hangs], 1, '0 passed, 1 failed', 'a test that hangs');
+tests_say(['-s', 'x missing', $good], 0, '2 passed, 0 failed, 1 skipped',
+    'one left out');
+my $env = write_file('env.t',
+    'print "1..1\n", $ENV{A} . $ENV{B} eq "x1" ? "ok 1\n" : "not ok 1\n";');
+tests_say(["$env\@A=x,B=1", "$env\@A=x,B=2"], 1, '1 passed, 1 failed',
+    'variables');
 tests_say([], 1, '0 passed, 0 failed', 'no test at all');
 
 # ---- setup ----------------------------------------------------------------
