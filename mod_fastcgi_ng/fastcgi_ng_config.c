@@ -132,16 +132,21 @@ void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
 
 /* ---------------------------------------------------- FastCgiNgPool --- */
 
-static const char *check_name(apr_pool_t *p, const char *name)
+static bool is_name(const char *name)
 {
     const char *c;
 
     for (c = name; *c != '\0'; c++) {
         if (!apr_isalnum(*c) && strchr("._-", *c) == NULL) {
-            break;
+            return false;
         }
     }
-    if (*c != '\0' || c == name || strcmp(name, "off") == 0) {
+    return c != name;
+}
+
+static const char *check_name(apr_pool_t *p, const char *name)
+{
+    if (!is_name(name) || strcmp(name, "off") == 0) {
         return apr_psprintf(p, "FastCgiNgPool: \"%s\" cannot name a pool: "
                             "write letters, digits, '.', '_' and '-', and "
                             "not \"off\"", name);
@@ -239,12 +244,13 @@ static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
                             char *const argv[])
 {
     fastcgi_ng_server_conf_t *conf = server_conf(cmd->server);
-    const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+    const char *err;
     fastcgi_ng_app_t *app, *old;
     int i;
 
-    if (err != NULL) {
-        return err;
+    if (ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT) != NULL) {
+        return "FastCgiNgPool stands in the server or <VirtualHost>: define "
+               "the pool there and name it here";
     }
     if (argc < 2) {
         return "FastCgiNgPool takes a name and an address, as in "
@@ -327,6 +333,12 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     conf->pass = NULL;
     if (ap_cstr_casecmp(arg, "off") == 0) {
         return NULL;
+    }
+    if (!is_name(arg)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPass takes the name of a "
+                            "pool, which \"%s\" is not: write FastCgiNgPool "
+                            "NAME %s in the server and FastCgiNgPass NAME "
+                            "here", arg, arg);
     }
     conf->pass = lower(cmd->pool, arg);
     conf->mount = server ? "" : mount_of(cmd, section);
@@ -604,7 +616,7 @@ int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server)
 #define MEMBER(name) ((void *)APR_OFFSETOF(fastcgi_ng_dir_conf_t, name))
 
 const command_rec fastcgi_ng_commands[] = {
-    AP_INIT_TAKE_ARGV("FastCgiNgPool", cmd_pool, NULL, RSRC_CONF,
+    AP_INIT_TAKE_ARGV("FastCgiNgPool", cmd_pool, NULL, OR_ALL,
                       "a name, one or more addresses, and word=value ..."),
     AP_INIT_TAKE1("FastCgiNgPass", cmd_pass, NULL, OR_ALL,
                   "the pool that serves this location, or off"),
