@@ -4,6 +4,9 @@
 
 SHELL := /bin/sh
 TOP := $(CURDIR)
+ifneq ($(words $(TOP)),1)
+$(error make and nginx cannot build in a folder whose path has blanks: $(TOP))
+endif
 
 # Objects made with a sanitizer never meet others: they have a folder.
 O := out$(if $(SAN),/san-$(SAN))
