@@ -214,14 +214,16 @@ static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
 {
     fcng_str in = { word, strlen(word) };
     char why[WHY_LEN];
+    int err;
 
     if (strncmp(word, "for=", 4) == 0) {
         return add_folder(cmd, app, word + 4);
     }
-    if (fcng_pool_options_word(&app->options, in, why, sizeof(why))
-        != FCNG_OK) {
-        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s", app->name,
-                            why);
+    err = fcng_pool_options_word(&app->options, in, why, sizeof(why));
+    if (err != FCNG_OK) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s%s", app->name,
+                            why, err == FCNG_ERR_WORD
+                                 && strstr(why, "known") ? ", for" : "");
     }
     return NULL;
 }

@@ -389,6 +389,19 @@ static int add_variables(fastcgi_ng_task_t *task, const core_dir_config *core)
     return err;
 }
 
+/* PHP takes REDIRECT_URL as a sign that PATH_INFO names the script, as it does
+   with mod_actions: where the script is a file, PATH_INFO would be lost. */
+static bool redirect_url_goes(const fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+
+    return task->conf->script == NULL
+           && (r->finfo.filetype != APR_REG || r->path_info == NULL
+               || *r->path_info == '\0')
+           && param_of(task->conf, "REDIRECT_URL") == NULL
+           && apr_table_get(r->subprocess_env, "REDIRECT_URL") == NULL;
+}
+
 /* What mod_cgi tells a script that answers for another address. */
 static int add_redirect(fastcgi_ng_task_t *task)
 {
@@ -398,8 +411,7 @@ static int add_redirect(fastcgi_ng_task_t *task)
     if (prev == NULL) {
         return FCNG_OK;
     }
-    if (param_of(task->conf, "REDIRECT_URL") == NULL
-        && apr_table_get(task->r->subprocess_env, "REDIRECT_URL") == NULL) {
+    if (redirect_url_goes(task)) {
         err = add_pair(task, "REDIRECT_URL", prev->uri);
     }
     if (err == FCNG_OK && prev->args != NULL
