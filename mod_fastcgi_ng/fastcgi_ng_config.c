@@ -382,9 +382,12 @@ static const char *param_value(cmd_parms *cmd, fastcgi_ng_param_t *param,
     return NULL;
 }
 
-static const char *cmd_param(cmd_parms *cmd, void *dir, const char *name,
-                             const char *value)
+/* Raw arguments: AP_INIT_TAKE12 makes an empty value the same as none. */
+static const char *cmd_param(cmd_parms *cmd, void *dir, const char *args)
 {
+    const char *name = ap_getword_conf(cmd->pool, &args);
+    const char *value = *args != '\0' ? ap_getword_conf(cmd->pool, &args)
+                                      : NULL;
     fastcgi_ng_dir_conf_t *conf = dir;
     bool htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
     bool removes = name[0] == '!';
@@ -393,6 +396,10 @@ static const char *cmd_param(cmd_parms *cmd, void *dir, const char *name,
     const char *err = NULL;
 
     memset(&param, 0, sizeof(param));
+    if (*args != '\0') {
+        return apr_psprintf(cmd->pool, "FastCgiNgParam %s takes one value: "
+                            "put it into quotes", name);
+    }
     param.name = removes ? name + 1 : name;
     param.name_len = strlen(param.name);
     key = (fcng_str){ param.name, param.name_len };
@@ -624,8 +631,9 @@ const command_rec fastcgi_ng_commands[] = {
                   "the pool that serves this location, or off"),
     AP_INIT_TAKE1("FastCgiNgScript", cmd_script, NULL, ANYWHERE,
                   "the file that answers every request here"),
-    AP_INIT_TAKE12("FastCgiNgParam", cmd_param, NULL, ANYWHERE | OR_FILEINFO,
-                   "a name and a value (an expression), or !name"),
+    AP_INIT_RAW_ARGS("FastCgiNgParam", cmd_param, NULL,
+                     ANYWHERE | OR_FILEINFO,
+                     "a name and a value (an expression), or !name"),
     AP_INIT_FLAG("FastCgiNgDefaultParams", cmd_flag, MEMBER(default_params),
                  ANYWHERE, "off: only FastCgiNgParam says what is sent"),
     AP_INIT_FLAG("FastCgiNgCheckScript", cmd_flag, MEMBER(check_script),

@@ -90,7 +90,7 @@ my @refused = (
     ['a parameter written as an assignment', '@FastCgiNgParam NAME=x y',
         qr/"NAME=x" is no name: write FastCgiNgParam NAME VALUE/],
     ['a parameter without a name', '@FastCgiNgParam "" y',
-        qr/FastCgiNgParam takes 1-2 arguments, a name and a value/],
+        qr{"" is no name: write FastCgiNgParam NAME VALUE}],
     ['a broken expression', '@FastCgiNgParam NAME "%{nosuch:x"',
         qr/FastCgiNgParam NAME: the value "%\{nosuch:x" is no expression/],
     ['a flag that is none', '@FastCgiNgDefaultParams maybe',
