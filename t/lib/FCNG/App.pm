@@ -196,8 +196,9 @@ sub events {
     while ($at + 4 <= length $bytes) {
         my $length = unpack 'N', substr $bytes, $at, 4;
         last if $at + 4 + $length > length $bytes;
-        push @{ $self->{events} },
-            Storable::thaw(substr $bytes, $at + 4, $length);
+        my $event = Storable::thaw(substr $bytes, $at + 4, $length);
+        $self->{totals}{$event->{what}}++;
+        push @{ $self->{events} }, $event;
         $at += 4 + $length;
     }
     $self->{offset} = ($self->{offset} // 0) + $at;
@@ -242,10 +243,8 @@ sub close_gate {
 # Connections that were opened and those of them that ended.
 sub counts {
     my ($self) = @_;
-    my %count = (accept => 0, close => 0);
-    $count{$_->{what}}++ for grep { exists $count{$_->{what}} }
-        $self->events;
-    return @count{qw(accept close)};
+    $self->events;
+    return map { $self->{totals}{$_} // 0 } qw(accept close);
 }
 
 1;

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Real applications as the tests' opposite: php-fpm, a libfcgi program, one
+# on Go's net/http/fcgi, one on FCGI::Async.  Each listens on a Unix socket or
+# a port before the test goes on.
+#
+#   my $php = FCNG::Programs->php_fpm(listen => 'tcp', children => 4);
+#   plan skip_all => FCNG::Programs->missing('php_fpm') ...
+package FCNG::Programs;
+
+use strict;
+use warnings;
+use FCNG::Util qw(tmpdir free_port wait_until spawn find_tool top out slurp
+    spew nobody built);
+use IO::Socket::INET ();
+use IO::Socket::UNIX ();
+
+sub fpm_binary {
+    return find_tool('php-fpm', map { "php-fpm$_" }
+        qw(8.4 8.3 8.2 8.1 8.0 7.4));
+}
+
+sub apps { $ENV{FCNG_APPS} || top() . '/out/apps' }
+
+# Why a program cannot be started; nothing when it can.
+sub missing {
+    my ($class, $what) = @_;
+    if ($what eq 'php_fpm') {
+        return fpm_binary() ? undef : 'php-fpm missing';
+    }
+    if ($what eq 'libfcgi') {
+        return built(apps() . '/echo') ? undef : 'libfcgi missing';
+    }
+    if ($what eq 'go') {
+        return built(apps() . '/goecho') ? undef : 'go missing';
+    }
+    if ($what eq 'async') {
+        return eval { require FCGI::Async; 1 } ? undef
+            : 'FCGI::Async missing';
+    }
+    return "unknown program $what";
+}
+
+sub prepare {
+    my ($class, %how) = @_;
+    my $self = bless { listen => 'unix', %how, owner => $$ }, $class;
+    $self->{dir} = tmpdir();
+    if ($self->{listen} eq 'unix') {
+        $self->{path} = "$self->{dir}/app.sock";
+        $self->{address} = "unix:$self->{path}";
+    }
+    else {
+        $self->{port} = free_port();
+        $self->{address} = "127.0.0.1:$self->{port}";
+    }
+    return $self;
+}
+
+sub address { $_[0]{address} }
+sub log { slurp("$_[0]{dir}/log") }
+
+sub start {
+    my ($self) = @_;
+    unlink $self->{path} if $self->{path};
+    $self->{pid} = spawn({ log => "$self->{dir}/log", dir => $self->{dir},
+        env => $self->{env} || {} }, @{ $self->{command} });
+    wait_until(20, sub {
+        die "$self->{command}[0] ended:\n" . $self->log . "\n"
+            if waitpid($self->{pid}, POSIX::WNOHANG()) != 0;
+        return $self->listens;
+    }) or die "$self->{command}[0] does not listen:\n" . $self->log . "\n";
+    return $self;
+}
+
+# Asks the kernel, not the application: some die of an empty connection.
+sub listens {
+    my ($self) = @_;
+    if ($self->{path}) {
+        return slurp('/proc/net/unix') =~ /\Q$self->{path}\E$/m
+            && -S $self->{path};
+    }
+    my $port = sprintf '%04X', $self->{port};
+    return slurp('/proc/net/tcp') =~ /^\s*\d+: 0100007F:$port \S+ 0A /m;
+}
+
+sub stop {
+    my ($self, $signal) = @_;
+    my $pid = delete $self->{pid} or return $self;
+    FCNG::Util::end_child($pid, $signal // 'TERM');
+    return $self;
+}
+
+sub restart { $_[0]->stop($_[1])->start }
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($@, $?, $!);
+    $self->stop('KILL') if $self->{owner} == $$;
+}
+
+# ---- the programs ----
+
+# children: workers; ini: lines for the pool; docroot is the host's.
+sub php_fpm {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    my $dir = $self->{dir};
+    my $listen = $self->{path} // $self->{address};
+    my ($user, $group) = nobody();
+    my $who = defined $user ? "user = $user\ngroup = $group\n" : '';
+    my $children = $self->{children} // 4;
+    my $ini = $self->{ini} // '';
+    spew("$dir/fpm.conf", <<"CONF");
+[global]
+error_log = $dir/fpm.log
+log_level = warning
+daemonize = no
+process_control_timeout = 2
+[www]
+${who}listen = $listen
+listen.mode = 0666
+listen.backlog = 511
+pm = static
+pm.max_children = $children
+catch_workers_output = yes
+clear_env = yes
+$ini
+CONF
+    spew("$dir/php.ini", "display_errors = stderr\nopcache.enable = 0\n");
+    $self->{command} = [fpm_binary(), '-y', "$dir/fpm.conf", '-c',
+        "$dir/php.ini", '-F'];
+    return $self->start;
+}
+
+sub libfcgi {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/echo',
+        $self->{path} // ":$self->{port}", $self->{children} // 8];
+    return $self->start;
+}
+
+sub go {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/goecho',
+        $self->{path} // $self->{address}];
+    return $self->start;
+}
+
+sub async {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [$^X, top() . '/t/apps/async.pl',
+        $self->{path} // $self->{port}];
+    return $self->start;
+}
+
+1;
