@@ -74,6 +74,9 @@ sub write_conf {
     my $workers = $self->{workers} // 1;
     my $level = $self->{log_level} // 'info';
     my $connections = $self->{connections} // 2048;
+    # select() knows no descriptor above 1023.
+    $connections = 1024
+        if $use =~ /select/ && $connections > 1024;
     my $listen = "listen 127.0.0.1:$self->{port}"
         . ($self->{backlog} ? " backlog=$self->{backlog}" : '') . ';';
     if ($self->{http2}) {
