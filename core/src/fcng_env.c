@@ -209,18 +209,18 @@ typedef struct field_list {
     uint64_t once[4], twice[4]; /* of 256 hashes: met, met again */
 } field_list;
 
-/* Of a name's fold, from four of its bytes: that suffices to tell the names
-   of usual requests apart, and what collides is compared anyway. */
+/* Of a name's fold, from its length and three of its bytes: that tells the
+   names of usual requests apart ("Sec-Fetch-Mode" and "Sec-Fetch-Site" too),
+   and what collides is compared anyway. */
 static unsigned hash(fcng_str name)
 {
-    if (name.len == 0) {
+    if (name.len < 2) {
         return 0;
     }
     unsigned h = (unsigned)name.len * 31;
-    h += (unsigned char)fold_at(name, 0);
-    h = h * 31 + (unsigned char)fold_at(name, name.len / 3);
-    h = h * 31 + (unsigned char)fold_at(name, name.len / 2);
-    h = h * 31 + (unsigned char)fold_at(name, name.len - 1);
+    h = (h + (unsigned char)fold_at(name, name.len / 2)) * 31;
+    h = (h + (unsigned char)fold_at(name, name.len - 2)) * 31;
+    h += (unsigned char)fold_at(name, name.len - 1);
     return (h ^ h >> 8 ^ h >> 16) & 255;
 }
 
@@ -255,8 +255,8 @@ static bool same_variable(fcng_str a, fcng_str b)
 static bool joins(const field_list *list, size_t i, size_t j, bool underscore)
 {
     fcng_str name = list->field[j].name;
-    return holds(name, '_') == underscore
-           && same_variable(list->field[i].name, name);
+    return same_variable(list->field[i].name, name)
+           && holds(name, '_') == underscore;
 }
 
 /* Another field, written with '-', makes the variable of field |i|. */

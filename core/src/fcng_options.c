@@ -7,7 +7,7 @@
 #include "fcng_int.h"
 
 enum kind {
-    COUNT,  /* a number; "unlimited" and, where allowed, "off" */
+    COUNT,  /* a number, where allowed "unlimited" */
     TIME,   /* 500ms, 5s, 1m30s; a plain number is seconds */
     ON_OFF
 };
@@ -17,7 +17,7 @@ typedef struct word_row {
     enum kind kind;
     size_t at;          /* in fcng_pool_options */
     uint64_t min, max;
-    uint64_t unlimited; /* what "unlimited" stands for; 0 with max: as 0 */
+    uint64_t unlimited; /* what "unlimited" stands for, or NO_UNLIMITED */
     const char *example;
 } word_row;
 
