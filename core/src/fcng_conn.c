@@ -87,10 +87,12 @@ int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
         return FCNG_ERR_NOMEM;
     }
     uint16_t id = conn->last_id == 1 ? 2 : 1;
+    bool clean = fcng_writer_empty(&conn->writer);
     fcng_request_init(new_request, conn, id, submit);
     int err = fcng_request_begin(new_request, &conn->writer, submit,
                                  &conn->options);
     if (err != FCNG_OK) {
+        conn->spoiled = !clean; /* a GET_VALUES was dropped, perhaps half */
         fcng_writer_clear(&conn->writer);
         give_back(conn, new_request);
         return err;
@@ -261,7 +263,6 @@ static bool on_stdout(fcng_conn *conn, fcng_str piece, fcng_event *ev)
     if (request == NULL) {
         return false;
     }
-    request->answered = true;
     if (request->stdout_ended) {
         conn->spoiled = true;
         return false;
@@ -279,7 +280,6 @@ static bool on_stderr(fcng_conn *conn, fcng_str piece, fcng_event *ev)
     if (request == NULL) {
         return false;
     }
-    request->answered = true;
     return piece.len > 0 && event(ev, FCNG_EV_STDERR, request, piece);
 }
 
@@ -325,7 +325,6 @@ static bool on_end(fcng_conn *conn, fcng_event *ev)
     fcng_record_decode_end(conn->small, &ev->app_status,
                            &ev->protocol_status);
     ev->error = status_error(ev->protocol_status);
-    request->answered = true;
     request->over = true;
     conn->spoiled = conn->spoiled || ev->error != FCNG_OK;
     stop_sending(conn, request);
@@ -378,6 +377,15 @@ static bool legal(const fcng_record *record)
            && !(has_request && record->id == 0);
 }
 
+/* The header is enough: the host may read the content past the reader. */
+static void note_answer(fcng_conn *conn)
+{
+    fcng_request *request = conn->active;
+    if (request != NULL && request->id == conn->reader.record.id) {
+        request->answered = true;
+    }
+}
+
 static int next_record(fcng_conn *conn)
 {
     int err = fcng_reader_header(&conn->reader, &conn->in);
@@ -388,7 +396,10 @@ static int next_record(fcng_conn *conn)
         protocol_error(conn, err);
         return FCNG_AGAIN;
     }
-    conn->small_len = 0;
+    if (err == FCNG_OK) {
+        conn->small_len = 0;
+        note_answer(conn);
+    }
     return err;
 }
 

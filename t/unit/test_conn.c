@@ -779,6 +779,33 @@ static void test_point41_values_between_requests(void **state)
     fcng_conn_del(conn);
 }
 
+static void test_refused_request_leaves_no_half_record_behind(void **state)
+{
+    (void)state;
+    for (size_t sent = 0; sent < 3; sent++) {
+        fcng_conn *conn = fcng_conn_new(NULL, &keep);
+        fcng_str slice[4];
+        size_t n;
+        if (sent > 0) {
+            assert_int_equal(fcng_conn_get_values(conn), FCNG_OK);
+            assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+            fcng_conn_sent(conn, sent == 1 ? 5 : slice[0].len);
+        }
+        char *large = malloc(70000);
+        assert_non_null(large);
+        memset(large, 0xff, 70000);
+        fcng_submit s = { .role = FCNG_RESPONDER,
+                          .params = { large, 70000 } };
+        fcng_request *request = NULL;
+        assert_int_equal(fcng_conn_submit(conn, &s, &request),
+                         FCNG_ERR_PARAM_ENCODING);
+        expect_output(conn, SIZE_MAX, BYTES(""));
+        assert_true(fcng_conn_reusable(conn) == (sent != 1));
+        free(large);
+        fcng_conn_del(conn);
+    }
+}
+
 static void test_oversized_values_are_cut_not_overrun(void **state)
 {
     (void)state;
@@ -906,6 +933,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_holding_back_and_limits),
     cmocka_unit_test(test_direct_read),
     cmocka_unit_test(test_point41_values_between_requests),
+    cmocka_unit_test(test_refused_request_leaves_no_half_record_behind),
     cmocka_unit_test(test_oversized_values_are_cut_not_overrun),
     cmocka_unit_test(test_failing_memory),
     cmocka_unit_test(test_one_connection_serves_many),
