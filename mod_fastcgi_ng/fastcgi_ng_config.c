@@ -14,6 +14,7 @@
 #define UNSET (-1)
 #define WHY_LEN 1024
 #define RATE_MAX 1000000
+#define ADDRESSES_MAX 64 /* a bit each in get_connection() */
 
 static fastcgi_ng_server_conf_t *server_conf(server_rec *s)
 {
@@ -176,6 +177,10 @@ static const char *add_address(cmd_parms *cmd, fastcgi_ng_app_t *app,
         return apr_psprintf(cmd->pool, "FastCgiNgPool %s: the path of the "
                             "socket \"%s\" is too long: this system takes "
                             "%d bytes", app->name, text, (int)room);
+    }
+    if (app->addresses->nelts == ADDRESSES_MAX) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: at most %d "
+                            "addresses", app->name, ADDRESSES_MAX);
     }
     address = apr_array_push(app->addresses);
     address->text = apr_pstrdup(cmd->pool, text);

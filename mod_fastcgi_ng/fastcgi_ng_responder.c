@@ -14,37 +14,39 @@
 
 /* ---------------------------------------------------------- an attempt --- */
 
-/* The address to try as the |i|th; those that are down come last. */
-static fastcgi_ng_backend_t *candidate(const fastcgi_ng_app_t *app,
-                                       unsigned first, int i)
+/* The next address to try, of those whose bit in |tried| is not set: in turn,
+   and those that are down last. */
+static int next_address(const fastcgi_ng_task_t *task, apr_uint64_t tried)
 {
-    int n = app->addresses->nelts, pass, k, seen = 0;
-    uint64_t now;
+    int n = task->app->addresses->nelts, k, down = -1;
+    uint64_t now = fastcgi_ng_now();
 
-    if (n == 1) {
-        return app->backends[0];
-    }
-    now = fastcgi_ng_now();
-    for (pass = 0; pass < 2; pass++) {
-        for (k = 0; k < n; k++) {
-            fastcgi_ng_backend_t *b = app->backends[(first + k) % n];
+    for (k = 0; k < n; k++) {
+        int i = (int)((task->turn + (unsigned)k) % (unsigned)n);
 
-            if (fastcgi_ng_backend_is_down(b, now) == (pass == 1)
-                && seen++ == i) {
-                return b;
-            }
+        if ((tried & (APR_UINT64_C(1) << i)) != 0) {
+            continue;
         }
+        if (n == 1
+            || !fastcgi_ng_backend_is_down(task->app->backends[i], now)) {
+            return i;
+        }
+        down = down < 0 ? i : down;
     }
-    return app->backends[(first + i) % n]; /* it changed meanwhile */
+    return down;
 }
 
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
 {
-    int i, n = task->app->addresses->nelts, err = FCNG_ERR_CONNECT;
+    int left = task->app->addresses->nelts, err = FCNG_ERR_CONNECT;
+    apr_uint64_t tried = 0;
 
-    for (i = 0; i < n; i++) {
-        task->backend = candidate(task->app, task->turn, i);
-        err = fastcgi_ng_backend_acquire(task, fresh, i == n - 1);
+    while (left-- > 0) {
+        int i = next_address(task, tried);
+
+        tried |= APR_UINT64_C(1) << i;
+        task->backend = task->app->backends[i];
+        err = fastcgi_ng_backend_acquire(task, fresh, left == 0);
         if (err != FCNG_ERR_CONNECT && err != FCNG_ERR_QUEUE_FULL) {
             break;
         }
@@ -302,6 +304,7 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
                                 fcng_outcome *outcome)
 {
     fcng_str method = { task->r->method, strlen(task->r->method) };
+    enum fcng_replay again;
 
     if (task->error == FCNG_OK || task->status != OK || task->client_gone
         || task->error == FCNG_ERR_CONNECT) {
@@ -312,7 +315,13 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
     outcome->delivered = task->reply != FASTCGI_NG_REPLY_NONE;
     outcome->replayable = fastcgi_ng_body_replayable(&task->body);
     outcome->tries = task->tries;
-    return fcng_replay_verdict(outcome);
+    again = fcng_replay_verdict(outcome);
+    if (again == FCNG_REPLAY_OTHER && task->app->addresses->nelts == 1
+        && (task->tries > 1 || task->error == FCNG_ERR_TIMEOUT)) {
+        /* There is no other: once more, for one that was restarted. */
+        return FCNG_REPLAY_NO;
+    }
+    return again;
 }
 
 static void run(fastcgi_ng_task_t *task)
