@@ -149,8 +149,10 @@ static bool below(const char *path, const char *folder)
 static void path_info(fcng_env *env, request_rec *r, const char *path)
 {
     set(env, FCNG_ENV_PATH_INFO, path);
-    set(env, FCNG_ENV_PATH_TRANSLATED,
-        apr_pstrcat(r->pool, ap_document_root(r), path, NULL));
+    if (*path != '\0') {
+        set(env, FCNG_ENV_PATH_TRANSLATED,
+            apr_pstrcat(r->pool, ap_document_root(r), path, NULL));
+    }
 }
 
 static void mount_paths(fcng_env *env, request_rec *r, const char *mount)
@@ -182,14 +184,16 @@ static void script_paths(fcng_env *env, request_rec *r, const char *file)
     path_info(env, r, r->uri);
 }
 
+/* mod_include may give a subrequest its parent's PATH_INFO: then the address
+   does not end in it. */
 static void file_paths(fcng_env *env, request_rec *r)
 {
     const char *name = r->uri;
 
     if (r->path_info != NULL && *r->path_info != '\0') {
-        if (strcmp(r->protocol, "INCLUDED") != 0) {
-            int at = ap_find_path_info(r->uri, r->path_info);
+        int at = ap_find_path_info(r->uri, r->path_info);
 
+        if (at > 0) {
             name = apr_pstrmemdup(r->pool, r->uri, (apr_size_t)at);
         }
         path_info(env, r, r->path_info);

@@ -175,14 +175,19 @@ static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block,
     return OK;
 }
 
+/* LimitRequestBody is checked here too: the application must not hear of a
+   request that httpd is going to refuse when its body is read. */
 static int known_length(fastcgi_ng_body_t *body, const char *text)
 {
-    apr_off_t len;
+    apr_off_t len, limit = ap_get_limit_req_body(body->r);
     char *end;
 
     if (apr_strtoff(&len, text, &end, 10) != APR_SUCCESS || *end != '\0'
         || len < 0) {
         return HTTP_BAD_REQUEST;
+    }
+    if (limit > 0 && len > limit) {
+        return HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
     body->length = (apr_uint64_t)len;
     body->announced = true;
