@@ -251,6 +251,7 @@ sub take {
 # Moves what came into the body; true when the body is complete.
 sub decode {
     my ($self, $r, $sink) = @_;
+    return 1 if $r->{complete};
     my $framing = $r->{framing};
     if ($framing eq 'none') { return $r->{complete} = 1 }
     if ($framing eq 'close') {

@@ -112,8 +112,8 @@ sub write_conf {
     my ($user, $group) = nobody();
     my $who = defined $user ? "User $user\nGroup $group\n" : '';
     my $load = load('mpm_' . $self->mpm, qw(unixd log_config authz_core
-        authz_host alias dir env headers mime rewrite setenvif include
-        cgid status request), $self->{http2} ? 'http2' : (),
+        authz_host alias dir env headers mime rewrite setenvif include status
+        request), $self->{http2} ? 'http2' : (),
         @{ $self->{load} || [] });
     $load .= 'LoadModule fastcgi_ng_module '
         . $self->module_copy(module()) . "\n" if !$self->{stock};
@@ -136,9 +136,6 @@ MaxKeepAliveRequests 0
 ListenBacklog 1024
 DocumentRoot $self->{docroot}
 TypesConfig /dev/null
-<IfModule mod_cgid.c>
-    ScriptSock $dir/tmp/cgid.sock
-</IfModule>
 <Directory $self->{docroot}>
     Options FollowSymLinks
     AllowOverride All
