@@ -48,7 +48,9 @@ int fcng_reader_header(fcng_reader *reader, fcng_str *in)
     reader->state = FCNG_READER_HEADER;
     const char *header = whole_header(reader, in);
     if (header == NULL) {
-        return FCNG_AGAIN;
+        /* A stranger's whole answer may be shorter than a header. */
+        return reader->have > 0 && reader->header[0] != FCNG_PROTOCOL_VERSION
+                   ? FCNG_ERR_VERSION : FCNG_AGAIN;
     }
     fcng_record_decode(&reader->record, header);
     if (reader->record.version != FCNG_PROTOCOL_VERSION) {

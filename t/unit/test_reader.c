@@ -132,6 +132,11 @@ static void test_point1_other_versions_are_errors(void **state)
         fcng_reader_init(&reader);
         fcng_str in = { hd, sizeof(hd) };
         assert_int_equal(fcng_reader_header(&reader, &in), FCNG_ERR_VERSION);
+
+        /* at once: nothing more may come */
+        fcng_reader_init(&reader);
+        in = (fcng_str){ hd, 1 };
+        assert_int_equal(fcng_reader_header(&reader, &in), FCNG_ERR_VERSION);
     }
 }
 
