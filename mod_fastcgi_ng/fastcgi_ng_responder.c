@@ -244,7 +244,9 @@ static void pull(fastcgi_ng_task_t *task)
         }
     }
     else {
-        on_failure(task, rv == APR_EOF ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
+        /* Closed with bytes unread, the connection is reset. */
+        on_failure(task, rv == APR_EOF || APR_STATUS_IS_ECONNRESET(rv)
+                         ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
     }
 }
 
