@@ -231,8 +231,10 @@ sub forget_fd { delete $kept{fileno $_[0]} if defined fileno $_[0] }
 
 sub close_kept {
     my ($except) = @_;
+    # Not POSIX::close: perl counts the handles of a descriptor and would
+    # never close the next one that gets this number.
     for my $fd (keys %kept) {
-        POSIX::close($fd) if $fd != $except;
+        close $kept{$fd} if $fd != $except;
     }
     %kept = ();
 }
