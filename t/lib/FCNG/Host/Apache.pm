@@ -72,7 +72,9 @@ sub console {
 sub test_conf {
     my ($self) = @_;
     $self->write_conf;
-    my @command = ($self->binary, '-f', "$self->{dir}/httpd.conf", '-t');
+    my $env = $self->environment;
+    my @command = ('env', (map { "$_=$env->{$_}" } sort keys %$env),
+        $self->binary, '-f', "$self->{dir}/httpd.conf", '-t');
     my ($exit, $out, $err) = run_bounded(20, @command);
     return ($exit, "$out$err");
 }

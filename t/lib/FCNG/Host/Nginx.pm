@@ -56,7 +56,9 @@ sub command {
 sub test_conf {
     my ($self) = @_;
     $self->write_conf;
-    my ($exit, $out, $err) = run_bounded(20, $self->command, '-t');
+    my $env = $self->environment;
+    my ($exit, $out, $err) = run_bounded(20, 'env',
+        (map { "$_=$env->{$_}" } sort keys %$env), $self->command, '-t');
     return ($exit, "$out$err");
 }
 
