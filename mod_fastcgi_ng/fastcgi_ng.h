@@ -160,6 +160,7 @@ int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
    body->status set when it was the client's. */
 int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request);
 int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body);
+void fastcgi_ng_body_discard(fastcgi_ng_body_t *body);
 bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body);
 void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body);
 

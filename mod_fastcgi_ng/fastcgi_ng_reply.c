@@ -315,7 +315,8 @@ void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
 }
 
 /* Reads what the client still sends, so that its next request is found; first
-   the end of the response must reach it, which it may be waiting for. */
+   the end of the response must reach it, which it may be waiting for.  An
+   HTTP/2 stream that ends before its body would be reset, the response lost. */
 static void discard_rest(fastcgi_ng_task_t *task)
 {
     conn_rec *c = task->r->connection;
@@ -325,8 +326,11 @@ static void discard_rest(fastcgi_ng_task_t *task)
                                 apr_bucket_flush_create(c->bucket_alloc));
         ap_pass_brigade(c->output_filters, task->out);
         apr_brigade_cleanup(task->out);
+        ap_discard_request_body(task->r);
     }
-    ap_discard_request_body(task->r);
+    else {
+        fastcgi_ng_body_discard(&task->body);
+    }
 }
 
 /* The whole response has come. */

@@ -286,6 +286,20 @@ int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body)
     return body->eos ? OK : read_client(body, APR_NONBLOCK_READ, true);
 }
 
+void fastcgi_ng_body_discard(fastcgi_ng_body_t *body)
+{
+    while (!body->eos && !body->r->connection->aborted
+           && ap_get_brigade(body->r->input_filters, body->scratch,
+                             AP_MODE_READBYTES, APR_BLOCK_READ, READ_SIZE)
+              == APR_SUCCESS) {
+        apr_bucket *b;
+
+        while ((b = next_read(body)) != NULL) {
+            apr_bucket_delete(b);
+        }
+    }
+}
+
 /* The next piece of the file, as if it had just come from the client. */
 static int read_file(fastcgi_ng_body_t *body)
 {
