@@ -316,7 +316,7 @@ void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
 
 /* Reads what the client still sends, so that its next request is found; first
    the end of the response must reach it, which it may be waiting for.  An
-   HTTP/2 stream that ends before its body would be reset, the response lost. */
+   HTTP/2 stream that ends before its body is reset, the response lost. */
 static void discard_rest(fastcgi_ng_task_t *task)
 {
     conn_rec *c = task->r->connection;
