@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A client that leaves ends the application's request: while it is waited
+# for, in the response, in the body.  Nothing stays behind.
+use strict;
+use warnings;
+use FCNG::App;
+use FCNG::Hosts;
+use FCNG::Util qw(wait_until);
+use Test::More;
+
+FCNG::Hosts->each(sub {
+    my ($host) = @_;
+    my $app = FCNG::App->new(request => sub {
+        my ($r) = @_;
+        my $do = $r->action;
+        my $how;
+        if ($do eq 'wait') {
+            $r->note('waiting');
+            $how = $r->conn->wait_closed(10);
+        }
+        elsif ($do eq 'talk') {
+            $r->out("Content-Type: text/plain\r\n\r\nfirst");
+            $r->note('waiting');
+            $how = $r->conn->wait_closed(10);
+        }
+        elsif ($do eq 'body') {
+            my $size = 0;
+            while (defined(my $piece = $r->read_stdin(10))) {
+                $size += length $piece;
+                $r->note('waiting') if $size >= 1000 && !$r->{told}++;
+            }
+            $how = $r->{gone};
+            $r->note('clean end') if $r->{stdin_ended};
+        }
+        elsif ($do eq 'flood') {
+            $r->out("Content-Type: text/plain\r\n\r\n");
+            $r->note('waiting');
+            my $block = 'x' x 65_528;
+            1 while $r->out($block);
+            $how = $r->conn->{broken};
+        }
+        else { return $r->text('here') }
+        $r->note('gone', how => $how);
+        $r->die_now;
+    });
+    $host->location('/app/', app => $app, options => { buffering => 'off',
+        request_buffering => 'off', read_timeout => '30s' });
+    $host->start;
+
+    my $leave = sub {
+        my ($what, $send, $part) = @_;
+        $app->forget;
+        my $client = $host->client;
+        $client->send($send);
+        $client->response(part => 1, seconds => 5) if $part;
+        ok($app->wait_event('waiting'), "$what: the request runs");
+        $client->close;
+        my $gone = $app->wait_event('gone', seconds => 3);
+        ok($gone && $gone->{how}, "$what: the application is told")
+            or diag explain [$app->events];
+        is(scalar $app->events('clean end'), 0,
+            "$what: never as an end of the body");
+    };
+    my $head = sub { FCNG::HTTP::head(@_) };
+    $leave->('while waiting', $head->('GET', '/app/wait'));
+    $leave->('in the response', $head->('GET', '/app/talk'), 1);
+    $leave->('in a flood', $head->('GET', '/app/flood'), 1);
+    $leave->('in the body', $head->('POST', '/app/body', length => 10_000)
+        . 'x' x 1000);
+    $leave->('in a chunked body', $head->('POST', '/app/body',
+        chunked => 1) . FCNG::HTTP::chunk('x' x 1000));
+    is($host->get('/app/x')->{body}, 'here', 'the next one is served');
+
+    # Many at once, then nothing is left.
+    $app->forget;
+    my @clients = map { $host->client } 1 .. 20;
+    $_->send($head->('GET', '/app/wait')) for @clients;
+    ok($app->wait_event('waiting', count => 20), 'twenty requests run');
+    $_->close for @clients;
+    ok($app->wait_event('gone', count => 20), 'and all end');
+    ok(wait_until(5, sub { my ($a, $c) = $app->counts; $a == $c }),
+        'with their connections');
+    is($host->get('/app/x')->{body}, 'here', 'the next one is served');
+});

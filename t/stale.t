@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# An application may close a kept connection at any time.  What may be
+# repeated is sent again on a fresh connection without the client noticing;
+# what may not is never done twice.
+use strict;
+use warnings;
+use FCNG::App;
+use FCNG::Hosts;
+use Test::More;
+
+FCNG::Hosts->each(sub {
+    my ($host) = @_;
+    my $app = FCNG::App->new(connection => sub {
+        my ($conn) = @_;
+        while (my $r = $conn->next_request) {
+            my $body = $r->body;
+            my $do = $r->env('QUERY_STRING') // '';
+            # Takes the second request of a connection and goes.
+            if ($do eq 'drop' && $r->{n} > 1) {
+                $r->note('dropped');
+                return $conn->{port} ? $conn->reset : $conn->close;
+            }
+            $r->note('served', method => $r->env('REQUEST_METHOD'));
+            $r->text("$do $body");
+            if ($do eq 'close') {
+                $conn->close;
+                return;
+            }
+        }
+    });
+    $host->location('/app/', app => $app, pool => { idle_timeout => '10s' })
+        ->start;
+
+    # The application closed while the connection was idle: nobody noticed.
+    for my $method (qw(GET POST)) {
+        for my $n (1 .. 5) {
+            my $r = $host->request($method, '/app/x?close', seconds => 5,
+                $method eq 'POST' ? (body => "body $n") : ());
+            is($r->{status}, 200, "$method after an idle close, $n");
+        }
+    }
+
+    # It closes instead of answering: a GET is sent again, once.
+    for my $n (1 .. 3) {
+        is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
+        $app->forget;
+        my $r = $host->get('/app/x?drop', seconds => 5);
+        is($r->{status}, 200, 'GET is repeated');
+        is($r->{body}, 'drop ', 'and answered');
+        is(scalar $app->events('dropped'), 1, 'the first was dropped');
+        is(scalar $app->events('served'), 1, 'the second served');
+    }
+    like($host->wait_log(qr/FCNG014/), qr/kept connection/,
+        'the log tells it');
+
+    # A PUT has its body sent again; a POST is no one's to repeat.
+    is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
+    $app->forget;
+    my $r = $host->request('PUT', '/app/x?drop', body => 'whole', seconds => 5);
+    is($r->{body}, 'drop whole', 'PUT is repeated with its body');
+
+    is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
+    $app->forget;
+    $r = $host->request('POST', '/app/x?drop', body => 'once', seconds => 5);
+    is($r->{status}, 502, 'POST is not');
+    is(scalar $app->events('served'), 0, 'it was done at most once');
+    is(scalar $app->events('dropped'), 1, 'namely when it was dropped');
+});
