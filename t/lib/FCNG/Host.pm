@@ -48,6 +48,8 @@ sub is_apache { $_[0]->name eq 'apache' }
 sub module_copy {
     my ($self, $file) = @_;
     my $copy = "$self->{dir}/modules/" . basename($file);
+    # A file that a running server has mapped must not change.
+    return $copy if -e $copy;
     File::Copy::copy($file, $copy) or die "$file: $!\n";
     chmod 0755, $copy;
     return $copy;
