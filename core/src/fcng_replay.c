@@ -21,27 +21,31 @@ bool fcng_method_idempotent(fcng_str method)
     return false;
 }
 
-/* A failure of this connection or this server, that another one need not
-   share.  Everything else would only happen again. */
-static bool may_pass(int err)
-{
-    return err == FCNG_ERR_CONNECT || err == FCNG_ERR_IO
-           || err == FCNG_ERR_CLOSED || err == FCNG_ERR_TIMEOUT
-           || err == FCNG_ERR_OVERLOADED || err == FCNG_ERR_CANT_MPX;
-}
-
-/* A kept connection that the application had closed meanwhile: the server
-   itself may be in good health. */
+/* A kept connection that the application had closed meanwhile, or on which it
+   sent the rest of an earlier answer: the server itself may be in good
+   health. */
 static bool was_stale(const fcng_outcome *o)
 {
     return o->reused
-           && (o->error == FCNG_ERR_IO || o->error == FCNG_ERR_CLOSED);
+           && (o->error == FCNG_ERR_IO || o->error == FCNG_ERR_CLOSED
+               || o->error == FCNG_ERR_VERSION || o->error == FCNG_ERR_RECORD);
+}
+
+/* A failure of this connection or this server, that another one need not
+   share.  Everything else would only happen again. */
+static bool may_pass(const fcng_outcome *o)
+{
+    int err = o->error;
+    return err == FCNG_ERR_CONNECT || err == FCNG_ERR_IO
+           || err == FCNG_ERR_CLOSED || err == FCNG_ERR_TIMEOUT
+           || err == FCNG_ERR_OVERLOADED || err == FCNG_ERR_CANT_MPX
+           || was_stale(o);
 }
 
 enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
 {
     if (o->delivered || !o->replayable || o->tries >= TRIES_MAX
-        || !may_pass(o->error)) {
+        || !may_pass(o)) {
         return FCNG_REPLAY_NO;
     }
     /* Both are END_REQUESTs that refuse: the application did not start. */
