@@ -53,4 +53,13 @@ $(O)/apache/%.o: mod_fastcgi_ng/%.c $(O)/apache/flags
 	$(say) '  CC      $@'
 	$(Q)$(APACHE_COMPILE) -MMD -MP -c -o $@ $<
 
+# ThreadSanitizer's view of what httpd does with libapr's atomics.
+ifneq ($(APR_ATOMIC),)
+apache tests-built: $(APR_ATOMIC)
+$(APR_ATOMIC): t/san/apr_atomic.c
+	$(say) '  LINK    $@'
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -fPIC -O1 -g $(SAN_FLAGS) -o $@ $<
+endif
+
 -include $(APACHE_OBJS:.o=.d)

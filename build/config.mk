@@ -35,6 +35,10 @@ SAN_CFLAGS := $(SAN_FLAGS) -U_FORTIFY_SOURCE
 san-runtime = $(shell $(CC) -print-file-name=lib$(1).so)
 SAN_PRELOAD := $(if $(findstring address,$(SAN)),$(call san-runtime,asan))$(if \
 	$(findstring thread,$(SAN)),$(call san-runtime,tsan))
+ifneq ($(findstring thread,$(SAN)),)
+APR_ATOMIC := $(O)/apache/apr_atomic.so
+SAN_PRELOAD := $(SAN_PRELOAD)$(if $(wildcard t/san/apr_atomic.c),:$(TOP)/$(APR_ATOMIC))
+endif
 endif
 
 ifeq ($(V),1)

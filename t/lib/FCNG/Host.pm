@@ -107,7 +107,8 @@ sub environment {
             . ($ENV{ASAN_OPTIONS} // ''),
         UBSAN_OPTIONS => "$san:print_stacktrace=1:"
             . ($ENV{UBSAN_OPTIONS} // ''),
-        TSAN_OPTIONS => "$san:" . ($ENV{TSAN_OPTIONS} // ''),
+        TSAN_OPTIONS => "$san:suppressions=" . FCNG::Util::top()
+            . '/t/san/thread.supp:' . ($ENV{TSAN_OPTIONS} // ''),
         $self->{no_preload} || !$ENV{FCNG_PRELOAD} ? ()
             : (LD_PRELOAD => $ENV{FCNG_PRELOAD}) };
 }
