@@ -81,13 +81,16 @@ static bool holds(fcng_str s, int byte)
 static int check_value(unsigned var, fcng_str value)
 {
     bool is_path = (PATHS & BIT(var)) != 0;
+    if (value.len > LEN_MAX) {
+        return FCNG_ERR_PARAM_SIZE;
+    }
     if (holds(value, '\0')) {
         return is_path ? FCNG_ERR_PATH : FCNG_ERR_PARAM_NUL;
     }
     if (is_path && (holds(value, '\n') || holds(value, '\r'))) {
         return FCNG_ERR_PATH;
     }
-    return value.len <= LEN_MAX ? FCNG_OK : FCNG_ERR_PARAM_SIZE;
+    return FCNG_OK;
 }
 
 static char *put(char *out, fcng_str s)

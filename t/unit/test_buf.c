@@ -31,6 +31,29 @@ static void test_first_in_first_out(void **state)
     fcng_buf_fini(&buf);
 }
 
+static void test_room_in_front_is_used_before_more_is_asked_for(void **state)
+{
+    (void)state;
+    failalloc f;
+    failalloc_init(&f, 0);
+    fcng_buf buf;
+    fcng_buf_init(&buf, &f.mem);
+    char in[600];
+    memset(in, 'a', 300);
+    memset(in + 300, 'b', 300);
+    append(&buf, (fcng_str){ in, 600 });
+    for (int i = 0; i < 100; i++) {
+        fcng_buf_consume(&buf, 300);
+        append(&buf, (fcng_str){ in, 300 });
+        fcng_buf_consume(&buf, 300);
+        append(&buf, (fcng_str){ in + 300, 300 });
+        assert_int_equal(fcng_buf_len(&buf), 600);
+        assert_memory_equal(buf.data + buf.pos, in, 600);
+    }
+    assert_int_equal(f.calls, 1);
+    fcng_buf_fini(&buf);
+}
+
 static void test_large_memory_is_given_back(void **state)
 {
     (void)state;
@@ -66,6 +89,7 @@ static void test_failure_changes_nothing(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_first_in_first_out),
+    cmocka_unit_test(test_room_in_front_is_used_before_more_is_asked_for),
     cmocka_unit_test(test_large_memory_is_given_back),
     cmocka_unit_test(test_failure_changes_nothing),
 };

@@ -5,13 +5,7 @@
  * follow.  The numbers are those of docs/protocol.md.
  */
 #include "unit.h"
-
-#define H(type, id, len, pad) "\1" type "\0" id len pad "\0"
-#define NONE "\0\0"
-#define BEGIN_KEEP(id) H("\1", id, "\0\x08", "\0") "\0\1\1\0\0\0\0\0"
-#define END(id, status)                                                       \
-    H("\3", id, "\0\x08", "\0") "\0\0\0\0" status "\0\0\0"
-#define EMPTY(type, id) H(type, id, NONE, "\0")
+#include "wire.h"
 
 static const fcng_conn_options keep = { .keep_conn = true };
 static const fcng_str pairs = FCNG_STR("\1\1AB");
@@ -247,7 +241,7 @@ static void check_body(size_t len, size_t step, size_t write)
     free(body);
 }
 
-static void test_law2_law3_point4_point18_bodies(void **state)
+static void test_law2_law3_point3_point4_point18_bodies(void **state)
 {
     (void)state;
     static const size_t len[] = { 1, 4095, 4096, 65527, 65528, 65529, 65535,
@@ -409,7 +403,7 @@ static void test_law8_point40_get_values_is_padded(void **state)
 
 /* --- in --- */
 
-static void test_answer_with_and_without_end_of_stdout(void **state)
+static void test_point25_with_and_without_end_of_stdout(void **state)
 {
     (void)state;
     /* point 25: an application may leave the empty STDOUT out, as php does */
@@ -901,7 +895,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point16_order_and_point17_ends),
     cmocka_unit_test(test_small_request_is_one_slice),
     cmocka_unit_test(test_point12_no_parameters),
-    cmocka_unit_test(test_law2_law3_point4_point18_bodies),
+    cmocka_unit_test(test_law2_law3_point3_point4_point18_bodies),
     cmocka_unit_test(test_many_slices_in_one_record),
     cmocka_unit_test(test_point54_short_and_long_bodies_are_refused),
     cmocka_unit_test(test_point55_body_of_unknown_length),
@@ -909,7 +903,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_law9_authorizer_gets_an_empty_stdin),
     cmocka_unit_test(test_large_parameters),
     cmocka_unit_test(test_law8_point40_get_values_is_padded),
-    cmocka_unit_test(test_answer_with_and_without_end_of_stdout),
+    cmocka_unit_test(test_point25_with_and_without_end_of_stdout),
     cmocka_unit_test(test_point2_padding_is_skipped),
     cmocka_unit_test(test_point43_stderr_anywhere),
     cmocka_unit_test(test_point29_end_request_of_other_sizes),

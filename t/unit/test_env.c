@@ -163,6 +163,8 @@ static void test_point10_values_are_bytes_but_for_nul(void **state)
     expect(&p, "QUERY_STRING=\x80\xff\n\r\x01|PATH_INFO=/\x80\xff\x01|");
     env.var[FCNG_ENV_QUERY_STRING] = BYTES("a\0b");
     assert_int_equal(fcng_env_encode(&p, &env, 0), FCNG_ERR_PARAM_NUL);
+    env.var[FCNG_ENV_QUERY_STRING] = (fcng_str){ "a", (size_t)1 << 31 };
+    assert_int_equal(fcng_env_encode(&p, &env, 0), FCNG_ERR_PARAM_SIZE);
     fcng_params_fini(&p);
 }
 
@@ -287,7 +289,8 @@ static void test_fields_of_one_name_are_joined(void **state)
                   "HTTP_X_A=1, 2, |HTTP_COOKIE=a=1; b=2; c=3|HTTP_Y=9|");
     static const fcng_field refused[] = { F("Proxy", "1"), F("X", "1"),
                                           F("Proxy", "2"), F("X y", "1"),
-                                          F("X y", "2") };
+                                          F("X y", "2"), F("", "1"),
+                                          F("", "2") };
     expect_fields(refused, COUNT(refused), &plain, "HTTP_X=1|");
 }
 

@@ -97,6 +97,11 @@ static void test_point9_empty_and_impossible_names_are_refused(void **state)
                      FCNG_ERR_PARAM_NAME);
     assert_int_equal(fcng_params_add(&p, text("A=B"), text("v")),
                      FCNG_ERR_PARAM_NAME);
+    fcng_str huge = { "v", (size_t)1 << 31 };
+    assert_int_equal(fcng_params_add(&p, text("A"), huge),
+                     FCNG_ERR_PARAM_SIZE);
+    assert_int_equal(fcng_params_add(&p, huge, text("v")),
+                     FCNG_ERR_PARAM_NAME);
     assert_int_equal(p.len, 0);
     fcng_params_fini(&p);
 }
@@ -162,7 +167,7 @@ static size_t record_len(const fcng_params *p, size_t from, bool split,
     return len;
 }
 
-static void test_law1_pairs_are_never_split_over_records(void **state)
+static void test_law1_point11_pairs_are_never_split(void **state)
 {
     (void)state;
     char *v = filled(40000);
@@ -289,7 +294,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_append_takes_encoded_pairs_as_they_are),
     cmocka_unit_test(test_point8_decoding),
     cmocka_unit_test(test_point8_lengths_beyond_the_block_are_errors),
-    cmocka_unit_test(test_law1_pairs_are_never_split_over_records),
+    cmocka_unit_test(test_law1_point11_pairs_are_never_split),
     cmocka_unit_test(test_law1_a_pair_that_just_fits_is_sent),
     cmocka_unit_test(test_law1_large_pairs_are_split_only_when_asked),
     cmocka_unit_test(test_record_of_broken_pairs_is_an_error),

@@ -380,6 +380,227 @@ static void test_patience_is_twice_the_usual_first_byte(void **state)
     close_all(pool);
 }
 
+static void test_patience_is_the_median_in_any_order(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, slow = { 0 }, *got;
+    uint64_t now = T0;
+    open_conn(pool, &a, now);
+    for (unsigned i = 0; i < 99; i++) { /* 1 ... 99 ms, mixed; of the last
+                                           64 the median is 49 or near */
+        fcng_pool_first_byte(pool, &a, now + (i * 37 % 99 + 1) * MS);
+        now += 100 * MS;
+        assert_true(fcng_pool_release(pool, &a, true, now));
+        assert_int_equal(fcng_pool_acquire(pool, NULL, false, now, &got),
+                         FCNG_POOL_USE);
+        fcng_pool_started(pool, &a, now);
+    }
+    open_conn(pool, &slow, now);
+    assert_true(fcng_pool_release(pool, &a, true, now + 84 * MS));
+    assert_int_equal(
+        fcng_pool_acquire(pool, NULL, false, now + 84 * MS, &got),
+        FCNG_POOL_USE);
+    assert_false(fcng_pool_release(pool, &a, true, now + 116 * MS));
+    fcng_pool_remove(pool, &slow);
+    close_all(pool);
+}
+
+/* --- any life: what must hold after each step --- */
+
+enum { CONNS = 6, WAITS = 8, CAP = 4, QUEUE = 5 };
+
+typedef struct life {
+    fcng_pool *pool;
+    fcng_pool_conn conn[CONNS];
+    enum { CLOSED, BUSY, IDLE } is[CONNS];
+    fcng_pool_wait wait[WAITS];
+    bool waiting[WAITS];
+    uint64_t arrived[WAITS], last_served, now;
+    unsigned open, opening, used, refused;
+    uint32_t seed;
+} life;
+
+static uint32_t any(life *l, uint32_t n)
+{
+    l->seed ^= l->seed << 13;
+    l->seed ^= l->seed >> 17;
+    l->seed ^= l->seed << 5;
+    return l->seed % n;
+}
+
+static size_t number(const life *l, const fcng_pool_conn *conn)
+{
+    assert_in_range((uintptr_t)conn, (uintptr_t)l->conn,
+                    (uintptr_t)(l->conn + CONNS - 1));
+    return (size_t)(conn - l->conn);
+}
+
+static void closed(life *l, fcng_pool_conn *conn)
+{
+    assert_int_equal(l->is[number(l, conn)], IDLE);
+    l->is[number(l, conn)] = CLOSED;
+    l->open--;
+}
+
+static void granted(life *l, enum fcng_pool_verdict verdict,
+                    fcng_pool_conn *conn)
+{
+    if (verdict == FCNG_POOL_OPEN) {
+        l->opening++;
+        return;
+    }
+    assert_int_equal(verdict, FCNG_POOL_USE);
+    assert_int_equal(l->is[number(l, conn)], IDLE);
+    l->is[number(l, conn)] = BUSY;
+    l->used++;
+    fcng_pool_started(l->pool, conn, l->now);
+}
+
+static void serve(life *l)
+{
+    fcng_pool_wait *wait;
+    fcng_pool_conn *conn;
+    enum fcng_pool_verdict verdict;
+    while ((verdict = fcng_pool_next(l->pool, l->now, &wait, &conn))
+           != FCNG_POOL_WAIT) {
+        size_t i = (size_t)(wait - l->wait);
+        assert_true(l->waiting[i]);
+        assert_true(l->arrived[i] > l->last_served); /* nobody overtakes */
+        l->last_served = l->arrived[i];
+        l->waiting[i] = false;
+        if (verdict == FCNG_POOL_REFUSE) {
+            l->refused++;
+        } else {
+            granted(l, verdict, conn);
+        }
+    }
+}
+
+static void ask(life *l, uint64_t step)
+{
+    size_t i = any(l, WAITS);
+    fcng_pool_conn *conn;
+    if (l->waiting[i]) {
+        if (any(l, 4) == 0) {
+            fcng_pool_cancel(l->pool, &l->wait[i]);
+            l->waiting[i] = false;
+        }
+        return;
+    }
+    enum fcng_pool_verdict verdict = fcng_pool_acquire(
+        l->pool, &l->wait[i], any(l, 5) == 0, l->now, &conn);
+    if (verdict == FCNG_POOL_WAIT) {
+        l->waiting[i] = true;
+        l->arrived[i] = step;
+    } else if (verdict == FCNG_POOL_REFUSE) {
+        l->refused++;
+    } else {
+        granted(l, verdict, conn);
+    }
+}
+
+static void opened(life *l)
+{
+    size_t i = 0;
+    while (l->is[i] != CLOSED) {
+        i++;
+    }
+    if (any(l, 4) == 0) {
+        fcng_pool_give_up(l->pool);
+    } else {
+        fcng_pool_add(l->pool, &l->conn[i], l->now);
+        fcng_pool_started(l->pool, &l->conn[i], l->now);
+        l->is[i] = BUSY;
+        l->open++;
+    }
+    l->opening--;
+}
+
+static void finish(life *l)
+{
+    size_t i = any(l, CONNS);
+    fcng_pool_conn *conn = &l->conn[i];
+    if (l->is[i] == CLOSED || (l->is[i] == IDLE && any(l, 8) > 0)) {
+        return;
+    }
+    if (l->is[i] == IDLE || any(l, 4) == 0) {
+        fcng_pool_remove(l->pool, conn);
+        l->is[i] = CLOSED;
+        l->open--;
+        return;
+    }
+    if (any(l, 4) > 0) {
+        fcng_pool_first_byte(l->pool, conn, l->now);
+    }
+    bool reusable = any(l, 4) > 0;
+    bool kept = fcng_pool_release(l->pool, conn, reusable, l->now);
+    assert_true(reusable || !kept);
+    l->is[i] = kept ? IDLE : CLOSED;
+    l->open -= !kept;
+}
+
+static void check(life *l)
+{
+    uint32_t idle = 0, waiting = 0;
+    for (size_t i = 0; i < CONNS; i++) {
+        idle += l->is[i] == IDLE;
+    }
+    for (size_t i = 0; i < WAITS; i++) {
+        waiting += l->waiting[i];
+    }
+    expect_counts(l->pool, l->open + l->opening, idle, waiting);
+    assert_true(l->open + l->opening <= CAP);
+    assert_true(waiting <= QUEUE);
+    /* whoever waits does so because everything is in use */
+    assert_true(waiting == 0 || l->open + l->opening == CAP);
+    uint64_t at = fcng_pool_deadline(l->pool);
+    assert_true(at > l->now);
+    assert_true(at != FCNG_NEVER || (idle == 0 && waiting == 0));
+}
+
+static void test_any_life(void **state)
+{
+    (void)state;
+    unsigned used = 0, refused = 0;
+    for (uint32_t run = 1; run <= 200; run++) {
+        life l = { .seed = run * 2654435761u, .now = T0 };
+        fcng_pool_options o = limits();
+        o.max_connections = CAP;
+        o.max_queue = QUEUE;
+        o.max_idle = 1 + any(&l, CAP);
+        o.max_requests = any(&l, 2) * 5;
+        o.max_lifetime_us = any(&l, 2) * 3 * SECOND;
+        l.pool = fcng_pool_new(NULL, &o);
+        for (uint64_t step = 1; step <= 1000; step++) {
+            l.now += any(&l, 20) == 0 ? any(&l, 2000000) : any(&l, 3000);
+            fcng_pool_conn *gone;
+            while ((gone = fcng_pool_expire(l.pool, l.now)) != NULL) {
+                closed(&l, gone);
+            }
+            serve(&l);
+            if (any(&l, 2) == 0) {
+                ask(&l, step);
+            } else if (l.opening > 0 && any(&l, 2) == 0) {
+                opened(&l);
+            } else {
+                finish(&l);
+            }
+            while ((gone = fcng_pool_expire(l.pool, l.now)) != NULL) {
+                closed(&l, gone);
+            }
+            serve(&l);
+            check(&l);
+        }
+        used += l.used;
+        refused += l.refused;
+        fcng_pool_del(l.pool);
+    }
+    assert_true(used > 5000);
+    assert_true(refused > 1000);
+}
+
 static void test_a_deadline_never_stays_in_the_past(void **state)
 {
     (void)state;
@@ -447,6 +668,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_law_yield_when_another_got_no_byte),
     cmocka_unit_test(test_idle_ones_go_when_another_got_no_byte),
     cmocka_unit_test(test_patience_is_twice_the_usual_first_byte),
+    cmocka_unit_test(test_patience_is_the_median_in_any_order),
+    cmocka_unit_test(test_any_life),
     cmocka_unit_test(test_a_deadline_never_stays_in_the_past),
     cmocka_unit_test(test_failing_memory),
 };
