@@ -38,17 +38,20 @@ static void test_room_in_front_is_used_before_more_is_asked_for(void **state)
     failalloc_init(&f, 0);
     fcng_buf buf;
     fcng_buf_init(&buf, &f.mem);
-    char in[600];
-    memset(in, 'a', 300);
-    memset(in + 300, 'b', 300);
-    append(&buf, (fcng_str){ in, 600 });
-    for (int i = 0; i < 100; i++) {
-        fcng_buf_consume(&buf, 300);
-        append(&buf, (fcng_str){ in, 300 });
-        fcng_buf_consume(&buf, 300);
-        append(&buf, (fcng_str){ in + 300, 300 });
-        assert_int_equal(fcng_buf_len(&buf), 600);
-        assert_memory_equal(buf.data + buf.pos, in, 600);
+    char in[997]; /* "0123...", of a length that is prime */
+    for (size_t i = 0; i < sizeof(in); i++) {
+        in[i] = (char)('0' + i % 10);
+    }
+    append(&buf, (fcng_str){ in, sizeof(in) });
+    for (int i = 0; i < 300; i++) {
+        fcng_buf_consume(&buf, 30);
+        append(&buf, (fcng_str){ in + 7, 30 });
+        assert_int_equal(fcng_buf_len(&buf), sizeof(in));
+        for (size_t j = 0; i < 30 && j < sizeof(in) - 30 * (size_t)(i + 1);
+             j++) {
+            assert_int_equal(buf.data[buf.pos + j], in[j]);
+        }
+        assert_memory_equal(buf.data + buf.end - 30, in + 7, 30);
     }
     assert_int_equal(f.calls, 1);
     fcng_buf_fini(&buf);

@@ -293,6 +293,7 @@ static void test_point49_location(void **state)
     expect("LOCATION: /b\n\n", "LOCATION: /b|= 200 local body=");
     expect("Location: /\n\n", "Location: /|= 200 local body=");
     expect("Location: //host/b\n\n", "Location: //host/b|= 302 client body=");
+    expect("Location: //\n\n", "Location: //|= 302 client body=");
     expect("Location: b.html\n\n", "Location: b.html|= 302 client body=");
     expect("Location: /b\nStatus: 301 Moved\n\n",
            "Location: /b|! 301 Moved|= 301 document body=");

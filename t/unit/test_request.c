@@ -211,6 +211,80 @@ static void test_point30_point44_stderr_alone_is_no_answer(void **state)
     fcng_conn_del(conn);
 }
 
+static void test_law6_unread_bytes_are_not_idle(void **state)
+{
+    (void)state;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    fcng_request *request = submit(conn);
+    feed(conn, BYTES(H("\3", "\1", "\0\x08", "\2") "\0\0\0\0\0\0\0\0##"));
+    expect(conn, FCNG_EV_END);
+    assert_int_equal(fcng_conn_unread(conn), 2);
+    assert_false(fcng_conn_reusable(conn)); /* padding fed, not consumed */
+    expect_nothing(conn);
+    assert_true(fcng_conn_reusable(conn));
+    fcng_request_release(request);
+    request = submit(conn);
+    feed(conn, BYTES(H("\3", "\2", "\0\x08", "\2") "\0\0\0\0\0\0\0\0#"));
+    expect(conn, FCNG_EV_END);
+    expect_nothing(conn);
+    assert_int_equal(fcng_conn_unread(conn), 0);
+    assert_false(fcng_conn_reusable(conn)); /* one byte has not come yet */
+    feed(conn, BYTES("#"));
+    expect_nothing(conn);
+    assert_true(fcng_conn_reusable(conn));
+    fcng_request_release(request);
+    request = submit(conn);
+    feed(conn, BYTES(END("\1", "\0") "\1"));
+    expect(conn, FCNG_EV_END);
+    assert_false(fcng_conn_reusable(conn));
+    fcng_request_release(request);
+    fcng_conn_del(conn);
+}
+
+/* It could not tell what we still send from the next request. */
+static void test_law6_end_before_all_is_written(void **state)
+{
+    (void)state;
+    for (size_t left = 0; left < 2; left++) {
+        fcng_conn *conn = fcng_conn_new(NULL, &keep);
+        fcng_request *request = NULL;
+        assert_int_equal(try_submit(conn, 0, &request), FCNG_OK);
+        fcng_str slice[4];
+        size_t n;
+        assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+        assert_int_equal(n, 1);
+        fcng_conn_sent(conn, slice[0].len - left);
+        feed(conn, BYTES(END("\1", "\0")));
+        expect(conn, FCNG_EV_END);
+        assert_true(fcng_conn_reusable(conn) == (left == 0));
+        assert_false(fcng_conn_wants_write(conn));
+        fcng_request_release(request);
+        fcng_conn_del(conn);
+    }
+}
+
+static void test_what_is_not_the_requests_does_not_start_it(void **state)
+{
+    (void)state;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    fcng_request *request = NULL;
+    fcng_str slice[4];
+    size_t n;
+    assert_int_equal(fcng_conn_get_values(conn), FCNG_OK);
+    assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+    size_t len = slice[0].len;
+    assert_int_equal(try_submit(conn, 0, &request), FCNG_OK);
+    assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+    fcng_conn_sent(conn, len);
+    assert_false(fcng_request_started(request));
+    assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+    fcng_conn_sent(conn, 1);
+    assert_true(fcng_request_started(request));
+    assert_int_equal(fcng_request_sent(request), 0);
+    fcng_request_release(request);
+    fcng_conn_del(conn);
+}
+
 static void test_answered_from_the_first_header_on(void **state)
 {
     (void)state;
@@ -239,6 +313,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point26_end_of_stdout_but_no_end_request),
     cmocka_unit_test(test_point42_unknown_type_for_get_values),
     cmocka_unit_test(test_point30_point44_stderr_alone_is_no_answer),
+    cmocka_unit_test(test_law6_unread_bytes_are_not_idle),
+    cmocka_unit_test(test_law6_end_before_all_is_written),
+    cmocka_unit_test(test_what_is_not_the_requests_does_not_start_it),
     cmocka_unit_test(test_answered_from_the_first_header_on),
 };
 

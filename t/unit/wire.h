@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Records as literals, written from Spec 3.3: |type|, the |id|'s second byte, |len|
-   of two bytes and |pad| are literals as well. */
+/* Records as literals, written from Spec 3.3: |type|, the |id|'s second byte,
+   |len| of two bytes and |pad| are literals as well. */
 #ifndef WIRE_H
 #define WIRE_H
 
