@@ -22,6 +22,7 @@ my $loop = IO::Async::Loop->new;
 my $fcgi = FCGI::Async->new(
     on_request => sub {
         my ($self, $request) = @_;
+        $request->set_encoding(undef); # bytes, not characters
         my $params = $request->params;
         my $query = $params->{QUERY_STRING} // '';
         my $status = 0;
