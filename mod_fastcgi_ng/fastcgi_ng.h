@@ -111,6 +111,8 @@ void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
 void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
 /* Every name of an app must lead to one; OK or an HTTP error after telling. */
 int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
+/* Warns of host names that do not resolve; asks the resolver. */
+void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server);
 fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 
 /* --------------------------------------------------------- connections --- */
@@ -172,8 +174,12 @@ typedef struct fastcgi_ng_client_t {
     bool secondary;  /* HTTP/2: the descriptor tells of input only */
 } fastcgi_ng_client_t;
 
+/* Names that older releases of httpd 2.4 lack. */
 #if !AP_MODULE_MAGIC_AT_LEAST(20120211, 122)
 #define ap_thread_create apr_thread_create
+#endif
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 96)
+#define ap_get_status_line_ex(p, status) ap_get_status_line(status)
 #endif
 
 enum fastcgi_ng_reply {
@@ -333,6 +339,10 @@ int fastcgi_ng_io_connect(fastcgi_ng_dial_t *dial);
 void fastcgi_ng_io_hint(const fastcgi_ng_dial_t *dial, char *out,
                         apr_size_t len);
 void fastcgi_ng_io_close(int fd);
+/* Tells of a host name that does not resolve now. */
+void fastcgi_ng_io_check_name(const fastcgi_ng_app_t *app,
+                              const fastcgi_ng_address_t *address,
+                              server_rec *s);
 void fastcgi_ng_io_forget_names(fastcgi_ng_backend_t *backend);
 
 enum fastcgi_ng_probe {

@@ -624,6 +624,36 @@ int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server)
     return rc;
 }
 
+static void check_apps(apr_pool_t *p, server_rec *main_server, server_rec *s)
+{
+    apr_hash_index_t *hi;
+    int i;
+
+    for (hi = apr_hash_first(p, server_conf(s)->apps); hi != NULL;
+         hi = apr_hash_next(hi)) {
+        fastcgi_ng_app_t *app = apr_hash_this_val(hi);
+
+        if (s != main_server
+            && fastcgi_ng_find_app(main_server, app->name) == app) {
+            continue; /* inherited, checked there */
+        }
+        for (i = 0; i < app->addresses->nelts; i++) {
+            fastcgi_ng_io_check_name(
+                app, &APR_ARRAY_IDX(app->addresses, i, fastcgi_ng_address_t),
+                s);
+        }
+    }
+}
+
+void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server)
+{
+    server_rec *s;
+
+    for (s = main_server; s != NULL; s = s->next) {
+        check_apps(ptemp, main_server, s);
+    }
+}
+
 /* ---------------------------------------------------------- the table --- */
 
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)

@@ -181,8 +181,9 @@ static int connect_unix(fastcgi_ng_dial_t *dial,
     }
 }
 
-static struct addrinfo *resolve(fastcgi_ng_dial_t *dial,
-                                const fastcgi_ng_address_t *address)
+/* NULL: |*what| says why. */
+static struct addrinfo *resolve(const fastcgi_ng_address_t *address,
+                                const char **what)
 {
     struct addrinfo hints, *list = NULL;
     int rc;
@@ -195,9 +196,30 @@ static struct addrinfo *resolve(fastcgi_ng_dial_t *dial,
         hints.ai_flags = 0; /* a machine with nothing but loopback */
         rc = getaddrinfo(address->host, address->port, &hints, &list);
     }
-    dial->resolved = rc == 0;
-    dial->what = rc == 0 ? NULL : gai_strerror(rc);
-    return list;
+    *what = rc == 0 ? NULL : gai_strerror(rc);
+    return rc == 0 ? list : NULL;
+}
+
+void fastcgi_ng_io_check_name(const fastcgi_ng_app_t *app,
+                              const fastcgi_ng_address_t *address,
+                              server_rec *s)
+{
+    const char *what;
+    struct addrinfo *list;
+
+    if (address->kind != FCNG_ADDRESS_TCP) {
+        return;
+    }
+    list = resolve(address, &what);
+    if (list != NULL) {
+        freeaddrinfo(list);
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "line %d of %s: FastCgiNgPool %s: \"%s\" does not resolve "
+                 "now (%s): requests are answered with 503 until it does; "
+                 "correct the name, or see to it that it can be resolved",
+                 app->line, app->file, app->name, address->text, what);
 }
 
 #define NAMES_MAX 8
@@ -231,7 +253,8 @@ static void look_up(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend,
     if (names->n > 0) {
         return;
     }
-    list = resolve(dial, backend->address);
+    list = resolve(backend->address, &dial->what);
+    dial->resolved = list != NULL;
     copy_names(names, list);
     if (list != NULL) {
         apr_thread_mutex_lock(backend->mutex);

@@ -37,6 +37,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
                  "mod_fastcgi_ng (built with fcng %s, running %s)",
                  FCNG_VERSION, fcng_version());
+    fastcgi_ng_check_hosts(ptemp, s);
     return OK;
 }
 
