@@ -1,0 +1,843 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A request -> the block of parameters.
+ *
+ * Three layers, each name sent once: the defaults (CGI/1.1, unless replaced),
+ * HTTP_* of the request's fields (unless replaced), fastcgi_ng_param.  What
+ * does not depend on the request is encoded when the configuration is read.
+ */
+
+
+#include "ngx_http_fastcgi_ng_module.h"
+
+
+#define NGX_HTTP_FASTCGI_NG_FIELDS  64
+
+
+/* Grows once to the size of the largest block and is used for every request. */
+static fcng_params  ngx_http_fastcgi_ng_block;
+
+
+/* configuration time */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_is_replaced(ngx_http_upstream_param_t *src, ngx_uint_t n,
+    ngx_uint_t i)
+{
+    ngx_uint_t  k;
+
+    /* the last one wins, but not one that may turn out empty */
+
+    for (k = i + 1; k < n; k++) {
+        if (src[k].key.len == src[i].key.len
+            && ngx_strncmp(src[k].key.data, src[i].key.data, src[i].key.len)
+               == 0
+            && !src[k].skip_empty)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The index of a value that is one variable and nothing else. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_plain_variable(ngx_conf_t *cf, ngx_str_t *value)
+{
+    u_char     *p, *last;
+    ngx_str_t   name;
+
+    p = value->data;
+    last = p + value->len;
+
+    if (value->len < 2 || *p++ != '$') {
+        return NGX_DECLINED;
+    }
+
+    if (*p == '{' && last[-1] == '}') {
+        p++;
+        last--;
+    }
+
+    if (p == last || (*p >= '0' && *p <= '9')) {
+        return NGX_DECLINED;
+    }
+
+    name.data = p;
+    name.len = last - p;
+
+    for ( /* void */ ; p < last; p++) {
+        if ((*p < 'a' || *p > 'z') && (*p < 'A' || *p > 'Z')
+            && (*p < '0' || *p > '9') && *p != '_')
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return ngx_http_get_variable_index(cf, &name);
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_add_constant(ngx_conf_t *cf, ngx_array_t *list,
+    ngx_http_upstream_param_t *src)
+{
+    u_char                       *data;
+    size_t                        len;
+    fcng_str                      name, value;
+    fcng_params                   pair;
+    ngx_http_fastcgi_ng_param_t  *param;
+
+    param = list->elts;
+    param = list->nelts ? &param[list->nelts - 1] : NULL;
+
+    if (param == NULL || param->encoded.data == NULL) {
+        param = ngx_array_push(list);
+        if (param == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(param, sizeof(ngx_http_fastcgi_ng_param_t));
+    }
+
+    name.data = (char *) src->key.data;
+    name.len = src->key.len;
+    value.data = (char *) src->value.data;
+    value.len = src->value.len;
+
+    fcng_params_init(&pair, NULL);
+
+    if (fcng_params_add(&pair, name, value) != FCNG_OK) {
+        fcng_params_fini(&pair);
+        return NGX_DECLINED;
+    }
+
+    len = param->encoded.len + pair.len;
+
+    data = ngx_pnalloc(cf->pool, len);
+    if (data == NULL) {
+        fcng_params_fini(&pair);
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(data, param->encoded.data, param->encoded.len);
+    ngx_memcpy(data + param->encoded.len, pair.data, pair.len);
+    fcng_params_fini(&pair);
+
+    param->encoded.data = data;
+    param->encoded.len = len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_add_param(ngx_conf_t *cf, ngx_array_t *list,
+    ngx_http_upstream_param_t *src)
+{
+    ngx_http_fastcgi_ng_param_t       *param;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (ngx_http_script_variables_count(&src->value) == 0) {
+
+        if (src->value.len == 0
+            && (src->skip_empty
+                || ngx_strncmp(src->key.data, "HTTP_", 5) == 0))
+        {
+            /* only there to take something away */
+            return NGX_OK;
+        }
+
+        return ngx_http_fastcgi_ng_add_constant(cf, list, src);
+    }
+
+    param = ngx_array_push(list);
+    if (param == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(param, sizeof(ngx_http_fastcgi_ng_param_t));
+
+    param->name = src->key;
+    param->if_not_empty = src->skip_empty;
+    param->variable = ngx_http_fastcgi_ng_plain_variable(cf, &src->value);
+
+    if (param->variable >= 0) {
+        return NGX_OK;
+    }
+
+    if (param->variable == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    param->value = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (param->value == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &src->value;
+    ccv.complex_value = param->value;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+/* What the cache wants to ask for, unless the configuration says otherwise. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_add_defaults(ngx_array_t *merged, ngx_keyval_t *h)
+{
+    ngx_uint_t                  i;
+    ngx_http_upstream_param_t  *s;
+
+    for ( /* void */ ; h->key.len; h++) {
+
+        s = merged->elts;
+
+        for (i = 0; i < merged->nelts; i++) {
+            if (s[i].key.len == h->key.len
+                && ngx_strncasecmp(s[i].key.data, h->key.data, h->key.len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (i < merged->nelts) {
+            continue;
+        }
+
+        s = ngx_array_push(merged);
+        if (s == NULL) {
+            return NGX_ERROR;
+        }
+
+        s->key = h->key;
+        s->value = h->value;
+        s->skip_empty = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_fastcgi_ng_init_params(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_http_fastcgi_ng_params_t *params,
+    ngx_keyval_t *defaults)
+{
+    int                         var;
+    fcng_str                    name;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, n;
+    ngx_array_t                 merged;
+    ngx_http_upstream_param_t  *src;
+
+    if (params->ready) {
+        return NGX_OK;
+    }
+
+    if (ngx_array_init(&merged, cf->temp_pool, 16,
+                       sizeof(ngx_http_upstream_param_t)) != NGX_OK
+        || ngx_array_init(&params->list, cf->pool, 4,
+                          sizeof(ngx_http_fastcgi_ng_param_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (conf->params_source) {
+        n = conf->params_source->nelts;
+        src = ngx_array_push_n(&merged, n);
+        if (src == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(src, conf->params_source->elts,
+                   n * sizeof(ngx_http_upstream_param_t));
+    }
+
+    if (defaults
+        && ngx_http_fastcgi_ng_add_defaults(&merged, defaults) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    src = merged.elts;
+    n = merged.nelts;
+
+    params->taken = ngx_palloc(cf->pool, (n + 1) * sizeof(fcng_str));
+    if (params->taken == NULL) {
+        return NGX_ERROR;
+    }
+
+    params->ntaken = 0;
+    params->skip = conf->default_params ? 0 : (uint32_t) -1;
+
+    for (i = 0; i < n; i++) {
+
+        name.data = (char *) src[i].key.data;
+        name.len = src[i].key.len;
+
+        var = fcng_env_find(name);
+
+        if (var >= 0) {
+            params->skip |= (uint32_t) 1 << var;
+
+        } else if (name.len > 5 && ngx_strncmp(name.data, "HTTP_", 5) == 0) {
+            params->taken[params->ntaken++] = name;
+        }
+
+        if (ngx_http_fastcgi_ng_is_replaced(src, n, i)) {
+            continue;
+        }
+
+        rc = ngx_http_fastcgi_ng_add_param(cf, &params->list, &src[i]);
+
+        if (rc == NGX_DECLINED) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"fastcgi_ng_param %V\": a name must not be "
+                               "empty nor hold \"=\", and neither name nor "
+                               "value may hold a NUL byte", &src[i].key);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    params->ready = 1;
+
+    return NGX_OK;
+}
+
+
+/* a request's paths */
+
+/* The file of a script's name, by the rules of root and alias. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_map(ngx_http_request_t *r, ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    u_char     *last;
+    size_t      root;
+    ngx_str_t   uri, path;
+    ngx_int_t   rc;
+
+    if (ctx->script_filename.data) {
+        return NGX_OK;
+    }
+
+    uri = r->uri;
+
+    rc = ngx_http_fastcgi_ng_script_name(r, &r->uri);
+
+    last = rc == NGX_OK ? ngx_http_map_uri_to_path(r, &path, &root, 0) : NULL;
+
+    r->uri = uri;
+
+    if (last == NULL) {
+        return NGX_ERROR;
+    }
+
+    path.len = last - path.data;
+    ctx->script_filename = path;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_maps(ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    return !conf->mount && conf->script.len == 0
+           && !(conf->params.skip
+                & ((uint32_t) 1 << FCNG_ENV_SCRIPT_FILENAME));
+}
+
+
+/*
+ * What must be known before the body is read.  One newline in a path was
+ * enough for CVE-2019-11043; "/upload.jpg/x.php" makes PHP run the picture,
+ * unless somebody looks whether the script exists.
+ */
+
+ngx_int_t
+ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
+{
+    u_char                          *p, *last;
+    ngx_str_t                       *path;
+    ngx_open_file_info_t             of;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_fastcgi_ng_ctx_t       *ctx;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    last = r->uri.data + r->uri.len;
+
+    for (p = r->uri.data; p < last; p++) {
+        if (*p == '\0' || *p == CR || *p == LF) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "%s %s", ngx_http_fastcgi_ng_tag(FCNG_ERR_PATH),
+                          fcng_strerror(FCNG_ERR_PATH));
+            return NGX_HTTP_BAD_REQUEST;
+        }
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+
+    if (!ngx_http_fastcgi_ng_maps(conf) || !conf->check_script) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_fastcgi_ng_get_ctx(r);
+
+    if (ctx == NULL || ngx_http_fastcgi_ng_map(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    path = &ctx->script_filename;
+
+    if (path->len < 4
+        || ngx_strncasecmp(path->data + path->len - 4, (u_char *) ".php", 4)
+           != 0)
+    {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_memzero(&of, sizeof(ngx_open_file_info_t));
+
+    of.test_only = 1;
+    of.valid = clcf->open_file_cache_valid;
+    of.min_uses = clcf->open_file_cache_min_uses;
+    of.errors = clcf->open_file_cache_errors;
+    of.events = clcf->open_file_cache_events;
+
+    if (ngx_http_set_disable_symlinks(r, clcf, path, &of) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_open_cached_file(clcf->open_file_cache, path, &of, r->pool)
+        == NGX_OK
+        && of.is_file)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, of.err,
+                  "%s no script \"%V\" here, \"fastcgi_ng_check_script off\" "
+                  "if the application runs elsewhere",
+                  fcng_msg_tag(FCNG_MSG_REQUEST), path);
+
+    return NGX_HTTP_NOT_FOUND;
+}
+
+
+/* facts */
+
+static ngx_inline void
+ngx_http_fastcgi_ng_fact(fcng_env *env, enum fcng_env_var var, ngx_str_t *value)
+{
+    env->var[var].data = value->data ? (char *) value->data : "";
+    env->var[var].len = value->len;
+}
+
+
+#define ngx_http_fastcgi_ng_constant(env, name, text)                         \
+    (env)->var[name].data = text;                                             \
+    (env)->var[name].len = sizeof(text) - 1
+
+
+static ngx_inline void
+ngx_http_fastcgi_ng_number(fcng_env *env, enum fcng_env_var var, u_char *buf,
+    off_t n)
+{
+    env->var[var].data = (char *) buf;
+    env->var[var].len = ngx_sprintf(buf, "%O", n) - buf;
+}
+
+
+typedef struct {
+    u_char  server_addr[NGX_SOCKADDR_STRLEN];
+    u_char  server_port[NGX_OFF_T_LEN];
+    u_char  remote_port[NGX_OFF_T_LEN];
+    u_char  length[NGX_OFF_T_LEN];
+} ngx_http_fastcgi_ng_texts_t;
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_connection_facts(ngx_http_request_t *r, fcng_env *env,
+    ngx_http_fastcgi_ng_texts_t *texts)
+{
+    ngx_str_t                  addr;
+    ngx_connection_t          *c;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    c = r->connection;
+
+    ngx_http_fastcgi_ng_constant(env, FCNG_ENV_GATEWAY_INTERFACE, "CGI/1.1");
+    ngx_http_fastcgi_ng_constant(env, FCNG_ENV_SERVER_SOFTWARE, NGINX_VER);
+    ngx_http_fastcgi_ng_constant(env, FCNG_ENV_REDIRECT_STATUS, "200");
+
+    addr.len = NGX_SOCKADDR_STRLEN;
+    addr.data = texts->server_addr;
+
+    if (ngx_connection_local_sockaddr(c, &addr, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SERVER_ADDR, &addr);
+    ngx_http_fastcgi_ng_number(env, FCNG_ENV_SERVER_PORT, texts->server_port,
+                               ngx_inet_get_port(c->local_sockaddr));
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_REMOTE_ADDR, &c->addr_text);
+    ngx_http_fastcgi_ng_number(env, FCNG_ENV_REMOTE_PORT, texts->remote_port,
+                               ngx_inet_get_port(c->sockaddr));
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    if (cscf->server_name.len) {
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SERVER_NAME,
+                                 &cscf->server_name);
+
+    } else if (r->headers_in.server.len) {
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SERVER_NAME,
+                                 &r->headers_in.server);
+
+    } else {
+        /* RFC 3875 4.1.14 wants one */
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SERVER_NAME, &addr);
+    }
+
+    ngx_http_fastcgi_ng_constant(env, FCNG_ENV_REQUEST_SCHEME, "http");
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_http_fastcgi_ng_constant(env, FCNG_ENV_REQUEST_SCHEME, "https");
+        ngx_http_fastcgi_ng_constant(env, FCNG_ENV_HTTPS, "on");
+    }
+#endif
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_path_facts(ngx_http_request_t *r, fcng_env *env,
+    ngx_http_fastcgi_ng_ctx_t *ctx, ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    ngx_str_t                         name, rest;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_variable_value_t        *v;
+    ngx_http_fastcgi_ng_main_conf_t  *mcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_REQUEST_URI, &r->unparsed_uri);
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_DOCUMENT_URI, &r->uri);
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_QUERY_STRING, &r->args);
+
+    if (clcf->root_lengths == NULL) {
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_DOCUMENT_ROOT, &clcf->root);
+
+    } else {
+        mcf = ngx_http_get_module_main_conf(r, ngx_http_fastcgi_ng_module);
+        v = ngx_http_get_flushed_variable(r, mcf->document_root);
+
+        if (v && !v->not_found) {
+            env->var[FCNG_ENV_DOCUMENT_ROOT].data = (char *) v->data;
+            env->var[FCNG_ENV_DOCUMENT_ROOT].len = v->len;
+        }
+    }
+
+    if (conf->mount) {
+        name = clcf->name;
+
+        if (name.len && name.data[name.len - 1] == '/') {
+            name.len--;
+        }
+
+        rest.data = r->uri.data + ngx_min(name.len, r->uri.len);
+        rest.len = r->uri.data + r->uri.len - rest.data;
+
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SCRIPT_NAME, &name);
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_PATH_INFO, &rest);
+
+        return NGX_OK;
+    }
+
+    if (conf->script.len) {
+        ngx_http_fastcgi_ng_constant(env, FCNG_ENV_SCRIPT_NAME, "");
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SCRIPT_FILENAME, &conf->script);
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_PATH_INFO, &r->uri);
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_fastcgi_ng_script_name(r, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SCRIPT_NAME, &name);
+
+    if (ctx->path_info.len) {
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_PATH_INFO, &ctx->path_info);
+    }
+
+    if (ngx_http_fastcgi_ng_maps(conf)) {
+        if (ngx_http_fastcgi_ng_map(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SCRIPT_FILENAME,
+                                 &ctx->script_filename);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx, ngx_http_fastcgi_ng_loc_conf_t *conf,
+    uint32_t skip)
+{
+    int                          err;
+    fcng_env                     env;
+    ngx_http_request_t          *main;
+    ngx_http_fastcgi_ng_texts_t  texts;
+
+    main = r->main;
+
+    ngx_memzero(&env, sizeof(fcng_env));
+
+    if (ngx_http_fastcgi_ng_connection_facts(r, &env, &texts) != NGX_OK
+        || ngx_http_fastcgi_ng_path_facts(r, &env, ctx, conf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_SERVER_PROTOCOL,
+                             &main->http_protocol);
+    ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_REQUEST_METHOD,
+                             &main->method_name);
+
+    if (r->headers_in.content_type) {
+        ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_CONTENT_TYPE,
+                                 &r->headers_in.content_type->value);
+    }
+
+    if (ctx->stdin_length > 0
+        || (ctx->stdin_length == 0 && r->headers_in.content_length_n == 0))
+    {
+        ngx_http_fastcgi_ng_number(&env, FCNG_ENV_CONTENT_LENGTH, texts.length,
+                                   ctx->stdin_length);
+    }
+
+    err = fcng_env_encode(&ngx_http_fastcgi_ng_block, &env, skip);
+
+    if (err != FCNG_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "%s the request cannot be sent: %s",
+                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_params_t *params)
+{
+    int                        err;
+    size_t                     n, max;
+    fcng_field                *field, fields[NGX_HTTP_FASTCGI_NG_FIELDS];
+    ngx_uint_t                 i;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h;
+    fcng_fields_policy         policy;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    field = fields;
+    max = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        max += part->nelts;
+    }
+
+    if (max > NGX_HTTP_FASTCGI_NG_FIELDS) {
+        field = ngx_palloc(r->pool, max * sizeof(fcng_field));
+        if (field == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].hash == 0) {
+                continue;
+            }
+
+            field[n].name.data = (char *) h[i].key.data;
+            field[n].name.len = h[i].key.len;
+            field[n].value.data = (char *) h[i].value.data;
+            field[n].value.len = h[i].value.len;
+            n++;
+        }
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    policy.taken = params->taken;
+    policy.ntaken = params->ntaken;
+    policy.underscores = cscf->underscores_in_headers != 0;
+    policy.authorization = true;
+
+    err = fcng_env_fields(&ngx_http_fastcgi_ng_block, field, n, &policy);
+
+    if (err != FCNG_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "%s the request cannot be sent: %s",
+                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_params_t *params)
+{
+    int                           err;
+    fcng_str                      name, value;
+    ngx_str_t                     text;
+    ngx_uint_t                    i;
+    ngx_http_variable_value_t    *v;
+    ngx_http_fastcgi_ng_param_t  *param;
+
+    param = params->list.elts;
+
+    for (i = 0; i < params->list.nelts; i++) {
+
+        if (param[i].encoded.data) {
+            value.data = (char *) param[i].encoded.data;
+            value.len = param[i].encoded.len;
+
+            err = fcng_params_append(&ngx_http_fastcgi_ng_block, value);
+
+        } else {
+
+            if (param[i].value == NULL) {
+                v = ngx_http_get_flushed_variable(r, param[i].variable);
+                if (v == NULL) {
+                    return NGX_ERROR;
+                }
+
+                value.data = (char *) v->data;
+                value.len = v->not_found ? 0 : v->len;
+
+            } else {
+                if (ngx_http_complex_value(r, param[i].value, &text) != NGX_OK)
+                {
+                    return NGX_ERROR;
+                }
+
+                value.data = (char *) text.data;
+                value.len = text.len;
+            }
+
+            if (value.len == 0
+                && (param[i].if_not_empty
+                    || ngx_strncmp(param[i].name.data, "HTTP_", 5) == 0))
+            {
+                continue;
+            }
+
+            name.data = (char *) param[i].name.data;
+            name.len = param[i].name.len;
+
+            err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
+        }
+
+        if (err != FCNG_OK) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "%s \"fastcgi_ng_param %V\": %s",
+                          ngx_http_fastcgi_ng_tag(err), &param[i].name,
+                          fcng_strerror(err));
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The whole block, in a buffer of its own. */
+
+ngx_int_t
+ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **b)
+{
+    ngx_http_fastcgi_ng_params_t    *params;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+
+#if (NGX_HTTP_CACHE)
+    params = r->upstream->cacheable ? &conf->params_cache : &conf->params;
+#else
+    params = &conf->params;
+#endif
+
+    ngx_http_fastcgi_ng_block.len = 0;
+
+    if (conf->default_params
+        && ngx_http_fastcgi_ng_defaults(r, ctx, conf, params->skip) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (conf->upstream.pass_request_headers
+        && ngx_http_fastcgi_ng_fields(r, params) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_fastcgi_ng_configured(r, params) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* without a byte to send, nginx would not call send_chain() at all */
+
+    if (ngx_http_fastcgi_ng_block.len == 0
+        && fcng_params_append(&ngx_http_fastcgi_ng_block,
+               (fcng_str) FCNG_STR("\021\007GATEWAY_INTERFACECGI/1.1"))
+           != FCNG_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    *b = ngx_create_temp_buf(r->pool, ngx_http_fastcgi_ng_block.len);
+    if (*b == NULL) {
+        return NGX_ERROR;
+    }
+
+    (*b)->last = ngx_cpymem((*b)->last, ngx_http_fastcgi_ng_block.data,
+                            ngx_http_fastcgi_ng_block.len);
+
+    return NGX_OK;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the nginx adapter share.
+ *
+ * A request goes down like this:
+ *
+ *   ngx_http_upstream      as over any CGI-like protocol: plain bytes
+ *     stream               the fake connection that it talks to
+ *       fcng_conn          records (the core)
+ *         link             the real connection
+ *
+ * and the pool says which link a stream gets.
+ */
+
+
+#ifndef _NGX_HTTP_FASTCGI_NG_MODULE_H_INCLUDED_
+#define _NGX_HTTP_FASTCGI_NG_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+#include <ngx_http.h>
+
+#include <fcng/fcng.h>
+
+
+typedef struct ngx_http_fastcgi_ng_stream_s  ngx_http_fastcgi_ng_stream_t;
+typedef struct ngx_http_fastcgi_ng_link_s    ngx_http_fastcgi_ng_link_t;
+typedef struct ngx_http_fastcgi_ng_pool_s    ngx_http_fastcgi_ng_pool_t;
+
+
+/* configuration */
+
+/* One fastcgi_ng_param, or a run of those that never change. */
+typedef struct {
+    ngx_str_t                   name;
+    ngx_str_t                   encoded;     /* of constants: pairs */
+    ngx_int_t                   variable;    /* index, when the value is one */
+    ngx_http_complex_value_t   *value;
+    ngx_uint_t                  if_not_empty;  /* unsigned  :1; */
+} ngx_http_fastcgi_ng_param_t;
+
+
+typedef struct {
+    ngx_array_t                 list;        /* ngx_http_fastcgi_ng_param_t */
+    uint32_t                    skip;        /* defaults that are replaced */
+    fcng_str                   *taken;       /* HTTP_* names that are set */
+    size_t                      ntaken;
+    ngx_uint_t                  ready;       /* unsigned  :1; */
+} ngx_http_fastcgi_ng_params_t;
+
+
+typedef struct {
+    ngx_array_t                 caches;      /* ngx_http_file_cache_t * */
+    ngx_array_t                 locations;
+                                      /* ngx_http_fastcgi_ng_loc_conf_t * */
+    ngx_int_t                   document_root;  /* index of the variable */
+} ngx_http_fastcgi_ng_main_conf_t;
+
+
+/* What stands in an upstream{} block. */
+typedef struct {
+    fcng_pool_options           pool;
+} ngx_http_fastcgi_ng_srv_conf_t;
+
+
+typedef struct {
+    ngx_http_upstream_conf_t    upstream;
+
+    ngx_array_t                *pass_lengths;
+    ngx_array_t                *pass_values;
+
+    ngx_array_t                *params_source;
+    ngx_http_fastcgi_ng_params_t   params;
+#if (NGX_HTTP_CACHE)
+    ngx_http_fastcgi_ng_params_t   params_cache;
+    ngx_http_complex_value_t    cache_key;
+#endif
+
+    ngx_str_t                   index;
+    ngx_str_t                   script;
+#if (NGX_PCRE)
+    ngx_regex_t                *split_regex;
+    ngx_str_t                   split_name;
+#endif
+
+    ngx_array_t                *catch_stderr;
+    size_t                      header_max_size;
+    ngx_msec_t                  request_timeout;
+    ngx_uint_t                  stderr_level;
+    ngx_uint_t                  stderr_rate;
+    fcng_rate                   stderr_limit;    /* of this worker */
+
+    ngx_flag_t                  default_params;
+    ngx_flag_t                  mount;
+    ngx_flag_t                  check_script;
+    ngx_flag_t                  keep_conn;
+
+    fcng_pool_options           pool;
+
+    /* the pool used last; valid while the generation is the same */
+    ngx_http_fastcgi_ng_pool_t *last_pool;
+    ngx_uint_t                  generation;
+} ngx_http_fastcgi_ng_loc_conf_t;
+
+
+/*
+ * Takes the place of the upstream{} of a location (postconfiguration), so that
+ * peer.init is ours.  The original is asked for everything else: its peer.data
+ * moves when it has a zone.
+ */
+typedef struct {
+    ngx_http_upstream_srv_conf_t     conf;       /* must be the first */
+    ngx_http_upstream_srv_conf_t    *original;   /* NULL: see resolved */
+    ngx_http_upstream_resolved_t    *resolved;
+    fcng_pool_options               *pool;
+} ngx_http_fastcgi_ng_upstream_t;
+
+
+/* a request */
+
+typedef struct {
+    fcng_head                        head;
+    fcng_lines                      *lines;
+
+    ngx_str_t                        script_name;
+    ngx_str_t                        path_info;
+    ngx_str_t                        script_filename;
+
+    off_t                            stdin_length;   /* -1: unknown */
+
+    ngx_http_request_t              *request;
+
+    /* the balancer below us */
+    ngx_http_fastcgi_ng_upstream_t  *upstream;
+    ngx_event_get_peer_pt            inner_get;
+    ngx_event_free_peer_pt           inner_free;
+    ngx_event_notify_peer_pt         inner_notify;
+    void                            *inner_data;
+    ngx_resolver_ctx_t              *resolver;
+
+    ngx_http_fastcgi_ng_stream_t    *stream;
+    ngx_event_t                      timeout;        /* of the whole request */
+    ngx_connection_t                *timeout_ident;
+
+    /* what process_header is to answer in place of a head */
+    ngx_int_t                        signal;
+
+    /* for the log */
+    ngx_str_t                       *pool_name;
+    ngx_msec_t                       queue_time;
+    ngx_msec_t                       connect_time;
+    ngx_msec_t                       first_byte_time;
+    uint32_t                         app_status;
+    uint16_t                         stream_id;
+
+    unsigned                         started:1;
+    unsigned                         queued:1;
+    unsigned                         connected:1;
+    unsigned                         answered:1;
+    unsigned                         ended:1;
+    unsigned                         reused:1;
+
+    unsigned                         split:1;
+    unsigned                         fresh:1;        /* no kept connection */
+    unsigned                         last_buf:1;     /* of an unknown length */
+    unsigned                         inner_used:1;
+    unsigned                         resolved:1;
+    unsigned                         in_get:1;
+    unsigned                         drain:1;
+    unsigned                         timed_out:1;
+} ngx_http_fastcgi_ng_ctx_t;
+
+
+/* the fake connection of one attempt */
+
+typedef enum {
+    NGX_HTTP_FASTCGI_NG_WAITING = 0,   /* for a name or in the queue */
+    NGX_HTTP_FASTCGI_NG_CONNECTING,
+    NGX_HTTP_FASTCGI_NG_READY,
+    NGX_HTTP_FASTCGI_NG_OVER,          /* END_REQUEST, or STDOUT has ended */
+    NGX_HTTP_FASTCGI_NG_FAILED,
+    NGX_HTTP_FASTCGI_NG_SYNTHETIC      /* answers by itself */
+} ngx_http_fastcgi_ng_state_e;
+
+
+struct ngx_http_fastcgi_ng_stream_s {
+    ngx_connection_t                 connection;     /* must be the first */
+    ngx_event_t                      read;
+    ngx_event_t                      write;
+    ngx_event_t                      timer;
+    ngx_event_t                      kick;
+
+    ngx_http_fastcgi_ng_state_e      state;
+
+    ngx_http_request_t              *request;
+    ngx_http_fastcgi_ng_ctx_t       *ctx;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+    ngx_http_fastcgi_ng_pool_t      *pool;
+    ngx_http_fastcgi_ng_link_t      *link;
+    fcng_request                    *fcng;
+    fcng_pool_wait                   wait;
+
+    ngx_http_fastcgi_ng_stream_t    *next;           /* free list */
+
+    uint64_t                         reported;       /* STDIN passed as sent */
+    off_t                            received;
+    ngx_str_t                        synthetic;
+    ngx_msec_t                       start;
+    ngx_msec_t                       connect_start;
+    ngx_msec_t                       delay;          /* of the next try */
+    ngx_err_t                        connect_err;
+
+    unsigned                         reserved:1;     /* a place in the pool */
+    unsigned                         told:1;         /* the end or an error */
+    unsigned                         stdout_end:1;
+    unsigned                         deaf:1;         /* takes no more STDIN */
+};
+
+
+/* the real connection */
+
+struct ngx_http_fastcgi_ng_link_s {
+    fcng_pool_conn                   conn;
+    fcng_conn                       *fcng;
+    ngx_connection_t                *connection;
+    ngx_http_fastcgi_ng_pool_t      *pool;
+    ngx_http_fastcgi_ng_stream_t    *stream;
+    fcng_request                    *draining;       /* nobody reads it */
+    size_t                           drained;
+    u_char                          *buffer;         /* held while unread */
+    size_t                           fed;            /* bytes of it */
+    ngx_queue_t                      queue;
+
+    unsigned                         added:1;        /* the pool knows it */
+    unsigned                         connecting:1;
+};
+
+
+/* the connections of this worker to one address */
+
+struct ngx_http_fastcgi_ng_pool_s {
+    fcng_pool                       *fcng;
+    fcng_pool_options                options;
+    ngx_addr_t                      *local;
+    ngx_sockaddr_t                   local_sockaddr;
+    ngx_addr_t                       local_addr;
+    ngx_str_t                        name;
+    ngx_event_t                      timer;
+    ngx_connection_t                 ident;          /* timer.data */
+    ngx_http_fastcgi_ng_pool_t      *next;
+
+    fcng_rate                        log_limit;
+    ngx_uint_t                       failures;       /* while down */
+
+    unsigned                         so_keepalive:1;
+    unsigned                         transparent:1;
+    unsigned                         keep_conn:1;
+    unsigned                         running:1;
+
+    socklen_t                        socklen;
+    ngx_sockaddr_t                   sockaddr;
+};
+
+
+#define NGX_HTTP_FASTCGI_NG_SCRATCH  16384
+
+
+#define ngx_http_fastcgi_ng_now()  ((uint64_t) ngx_current_msec * 1000)
+#define ngx_http_fastcgi_ng_tag(err)                                          \
+    fcng_msg_tag(fcng_msg_of(err))
+
+
+/* module.c */
+extern ngx_module_t  ngx_http_fastcgi_ng_module;
+
+ngx_http_fastcgi_ng_ctx_t *ngx_http_fastcgi_ng_get_ctx(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_split(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+ngx_int_t ngx_http_fastcgi_ng_script_name(ngx_http_request_t *r,
+    ngx_str_t *name);
+
+/* conf.c */
+void *ngx_http_fastcgi_ng_create_main_conf(ngx_conf_t *cf);
+void *ngx_http_fastcgi_ng_create_srv_conf(ngx_conf_t *cf);
+void *ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+ngx_int_t ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf);
+extern ngx_command_t  ngx_http_fastcgi_ng_commands[];
+
+/* env.c */
+ngx_int_t ngx_http_fastcgi_ng_init_params(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf,
+    ngx_http_fastcgi_ng_params_t *params, ngx_keyval_t *defaults);
+ngx_int_t ngx_http_fastcgi_ng_check(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **params);
+
+/* responder.c */
+ngx_int_t ngx_http_fastcgi_ng_handler(ngx_http_request_t *r);
+
+/* stream.c */
+ngx_http_fastcgi_ng_stream_t *ngx_http_fastcgi_ng_stream_create(
+    ngx_http_request_t *r, ngx_http_fastcgi_ng_ctx_t *ctx);
+void ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_wake_read(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_stream_fail(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_uint_t status);
+ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);
+void ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r);
+
+/* link.c */
+ngx_http_fastcgi_ng_link_t *ngx_http_fastcgi_ng_link_open(
+    ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log, ngx_err_t *err);
+void ngx_http_fastcgi_ng_link_close(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
+    fcng_request *request);
+ngx_int_t ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
+    ngx_log_t *log);
+ssize_t ngx_http_fastcgi_ng_link_read(ngx_http_fastcgi_ng_link_t *link,
+    ngx_chain_t *direct, off_t limit, size_t *placed);
+void ngx_http_fastcgi_ng_link_unhold(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_links_close(void);
+
+/* pool.c */
+ngx_int_t ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us);
+void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_err_t err);
+void ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st);
+ngx_int_t ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st);
+
+
+#endif /* _NGX_HTTP_FASTCGI_NG_MODULE_H_INCLUDED_ */

@@ -1,0 +1,1004 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which connection a request gets.
+ *
+ * The location's upstream is replaced by a copy whose peer.init is ours.  It
+ * asks the real balancer for a server (peer.get of whatever stands in the
+ * upstream{} block) and then the worker's pool of that server's address for a
+ * connection: one that is idle, a new one, or a place in the queue.
+ *
+ * peer.get sets pc->sockaddr, socklen and name before it returns, and hands out
+ * a fake connection (stream.c): NGX_DONE when it can be used at once, NGX_AGAIN
+ * while it waits for a name, a place or a connection.
+ */
+
+
+#include "ngx_http_fastcgi_ng_module.h"
+
+#include <pwd.h>
+#include <grp.h>
+
+
+/* Unused addresses (names and variables change) are forgotten above this. */
+#define NGX_HTTP_FASTCGI_NG_POOLS_MAX    128
+
+/* An application that is being restarted is awaited for so long. */
+#define NGX_HTTP_FASTCGI_NG_RESTART_TIME  1000
+
+#define NGX_HTTP_FASTCGI_NG_DELAY_MIN       5
+#define NGX_HTTP_FASTCGI_NG_DELAY_MAX     100
+
+
+static void ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+static ngx_int_t ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state);
+static void ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t type);
+static ngx_int_t ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st);
+static ngx_int_t ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st);
+static ngx_int_t ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st);
+static ngx_int_t ngx_http_fastcgi_ng_not_opened(
+    ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err);
+static ngx_int_t ngx_http_fastcgi_ng_resolve(ngx_http_fastcgi_ng_stream_t *st);
+static void ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver);
+static void ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_int_t rc);
+static ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_find(
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_peer_connection_t *pc,
+    fcng_pool_options *options);
+static ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_create(
+    ngx_peer_connection_t *pc, fcng_pool_options *options);
+static void ngx_http_fastcgi_ng_pools_sweep(void);
+static void ngx_http_fastcgi_ng_pool_schedule(
+    ngx_http_fastcgi_ng_pool_t *pool);
+static void ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_err_t err);
+
+
+static ngx_http_fastcgi_ng_pool_t  *ngx_http_fastcgi_ng_pools;
+static ngx_uint_t                   ngx_http_fastcgi_ng_npools;
+
+/* counts deletions: what locations remember of a pool ends with it */
+static ngx_uint_t                   ngx_http_fastcgi_ng_generation = 1;
+
+
+/* the balancer's interface */
+
+ngx_int_t
+ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_upstream_t             *u;
+    ngx_http_fastcgi_ng_ctx_t       *ctx;
+    ngx_http_fastcgi_ng_upstream_t  *up;
+
+    u = r->upstream;
+    up = (ngx_http_fastcgi_ng_upstream_t *) us;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    ctx->upstream = up;
+    ctx->request = r;
+
+    if (up->original) {
+        u->upstream = up->original;
+
+        if (up->original->peer.init(r, up->original) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (up->resolved->sockaddr) {
+
+        if (ngx_http_upstream_create_round_robin_peer(r, up->resolved)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else {
+        /* peer.get will resolve it */
+        u->peer.tries = 1;
+    }
+
+    ngx_http_fastcgi_ng_wrap_peer(r, ctx);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ctx->inner_get = u->peer.get;
+    ctx->inner_free = u->peer.free;
+    ctx->inner_notify = u->peer.notify;
+    ctx->inner_data = u->peer.data;
+
+    u->peer.get = ngx_http_fastcgi_ng_get_peer;
+    u->peer.free = ngx_http_fastcgi_ng_free_peer;
+    u->peer.data = ctx;
+
+    if (u->peer.notify) {
+        u->peer.notify = ngx_http_fastcgi_ng_notify_peer;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx = data;
+
+    ngx_int_t                      rc;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = ngx_http_fastcgi_ng_stream_create(ctx->request, ctx);
+    if (st == NULL) {
+        return NGX_ERROR;
+    }
+
+    pc->cached = 0;
+    pc->connection = &st->connection;
+
+    ctx->answered = 0;
+    ctx->reused = 0;
+    ctx->signal = 0;
+    ctx->in_get = 1;
+
+    rc = ctx->inner_get ? ngx_http_fastcgi_ng_choose(st)
+                        : ngx_http_fastcgi_ng_resolve(st);
+
+    ctx->in_get = 0;
+
+    if (rc == NGX_AGAIN && st->state == NGX_HTTP_FASTCGI_NG_WAITING) {
+        ngx_post_event(&st->kick, &ngx_posted_events);
+    }
+
+    if (rc == NGX_BUSY || rc == NGX_ERROR) {
+        ngx_http_fastcgi_ng_stream_free(st);
+        pc->connection = NULL;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx = data;
+
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = ctx->stream;
+
+    if (st) {
+        if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING && st->connect_err) {
+            ngx_http_fastcgi_ng_log_connect(st, st->connect_err);
+        }
+
+        ngx_http_fastcgi_ng_stream_free(st);
+    }
+
+    pc->connection = NULL;
+
+    if (pc->cached && (state & NGX_PEER_FAILED)) {
+        /* only the connection was stale, the server may be well */
+        ctx->fresh = 1;
+        state = 0;
+    }
+
+    if (ctx->inner_used) {
+        ctx->inner_used = 0;
+        ctx->inner_free(pc, ctx->inner_data, state);
+
+    } else {
+        pc->tries = 0;
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t type)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx = data;
+
+    ctx->inner_notify(pc, ctx->inner_data, type);
+}
+
+
+/* Asks the balancer for a server and the pool for a connection. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_int_t                   rc;
+    ngx_http_upstream_t        *u;
+    ngx_peer_connection_t      *pc;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+    u = st->request->upstream;
+    pc = &u->peer;
+
+    rc = ctx->inner_get(pc, ctx->inner_data);
+
+    if (rc != NGX_OK) {
+        /* "keepalive" has nothing of ours, so this is no connection */
+        return rc == NGX_BUSY ? NGX_BUSY : NGX_ERROR;
+    }
+
+    ctx->inner_used = 1;
+    pc->connection = &st->connection;
+
+    if (u->state) {
+        u->state->peer = pc->name;
+    }
+
+    st->pool = ngx_http_fastcgi_ng_pool_find(st->conf, pc, ctx->upstream->pool);
+    if (st->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->pool_name = ctx->upstream->original
+                     && (ctx->upstream->original->flags
+                         & NGX_HTTP_UPSTREAM_CREATE)
+                     ? &ctx->upstream->original->host : pc->name;
+
+    return ngx_http_fastcgi_ng_acquire(st);
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    ctx->reused = 1;
+    ctx->connect_time = 0;
+    ctx->connected = 1;
+
+    st->request->upstream->peer.cached = 1;
+
+    ngx_http_fastcgi_ng_stream_ready(st, conn->data);
+
+    /* a reset is no news on a kept connection */
+    st->link->connection->log_error = NGX_ERROR_IGNORE_ECONNRESET;
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
+{
+    fcng_pool_conn              *conn;
+    ngx_http_fastcgi_ng_ctx_t   *ctx;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    ctx = st->ctx;
+    pool = st->pool;
+
+    ctx->queue_time = 0;
+    ctx->queued = 1;
+
+    switch (fcng_pool_acquire(pool->fcng, &st->wait, ctx->fresh,
+                              ngx_http_fastcgi_ng_now(), &conn))
+    {
+
+    case FCNG_POOL_USE:
+        return ngx_http_fastcgi_ng_use(st, conn);
+
+    case FCNG_POOL_OPEN:
+        st->reserved = 1;
+        return ngx_http_fastcgi_ng_open(st);
+
+    case FCNG_POOL_WAIT:
+        st->state = NGX_HTTP_FASTCGI_NG_WAITING;
+        ngx_http_fastcgi_ng_pool_schedule(pool);
+        return NGX_AGAIN;
+
+    default: /* FCNG_POOL_REFUSE */
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                      "%s all connections to %V are in use and the queue is "
+                      "full (fastcgi_ng_pool max_connections=%uD "
+                      "max_queue=%uD)", fcng_msg_tag(FCNG_MSG_QUEUE),
+                      &pool->name, pool->options.max_connections,
+                      pool->options.max_queue);
+
+        ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return NGX_DONE;
+    }
+}
+
+
+/* opening */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_err_t                    err;
+    ngx_http_fastcgi_ng_link_t  *link;
+
+    st->state = NGX_HTTP_FASTCGI_NG_CONNECTING;
+
+    if (st->connect_start == 0) {
+        st->connect_start = ngx_current_msec;
+    }
+
+    link = ngx_http_fastcgi_ng_link_open(st->pool, st->connection.log, &err);
+
+    if (link == NULL) {
+        return ngx_http_fastcgi_ng_not_opened(st, err);
+    }
+
+    st->link = link;
+    link->stream = st;
+
+    if (link->connecting) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_fastcgi_ng_pool_connected(st);
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_link_t  *link;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    link = st->link;
+    pool = st->pool;
+
+    st->reserved = 0;
+    st->connect_err = 0;
+    link->added = 1;
+
+    fcng_pool_add(pool->fcng, &link->conn, ngx_http_fastcgi_ng_now());
+
+    st->ctx->connect_time = ngx_current_msec - st->connect_start;
+    st->ctx->connected = 1;
+
+    if (pool->failures) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "%s the application at %V is back, "
+                      "after %ui failed attempts",
+                      fcng_msg_tag(FCNG_MSG_UP), &pool->name, pool->failures);
+        pool->failures = 0;
+    }
+
+    ngx_http_fastcgi_ng_stream_ready(st, link);
+}
+
+
+/*
+ * A full backlog (EAGAIN) and an application that is being restarted are worth
+ * waiting for, but not when there is another server to ask.
+ */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_may_retry(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
+{
+    if (st->pool->sockaddr.sockaddr.sa_family != AF_UNIX
+        || st->request->upstream->peer.tries > 1
+        || ngx_exiting || ngx_terminate)
+    {
+        return 0;
+    }
+
+    if (err == NGX_EAGAIN) {
+        return 1;
+    }
+
+    return (err == NGX_ECONNREFUSED || err == NGX_ENOENT)
+           && ngx_current_msec - st->connect_start
+              < NGX_HTTP_FASTCGI_NG_RESTART_TIME;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
+{
+    if (ngx_http_fastcgi_ng_may_retry(st, err)) {
+
+        st->connect_err = err;
+        st->delay = st->delay ? ngx_min(st->delay * 2,
+                                        NGX_HTTP_FASTCGI_NG_DELAY_MAX)
+                              : NGX_HTTP_FASTCGI_NG_DELAY_MIN;
+
+        ngx_add_timer(&st->timer, st->delay);
+
+        return NGX_AGAIN;
+    }
+
+    st->connect_err = 0;
+    st->reserved = 0;
+
+    ngx_http_fastcgi_ng_log_connect(st, err);
+
+    fcng_pool_give_up(st->pool->fcng);
+    ngx_http_fastcgi_ng_pool_run(st->pool);
+
+    return NGX_DECLINED;
+}
+
+
+/* An asynchronous connect has failed; its link is closed. */
+
+void
+ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_err_t err)
+{
+    if (ngx_http_fastcgi_ng_not_opened(st, err) == NGX_DECLINED) {
+        ngx_http_fastcgi_ng_stream_fail(st);
+    }
+}
+
+
+void
+ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (ngx_http_fastcgi_ng_open(st) == NGX_DECLINED) {
+        ngx_http_fastcgi_ng_stream_fail(st);
+    }
+}
+
+
+/* The kept connection was dead before a byte left: another one. */
+
+ngx_int_t
+ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_int_t  rc;
+
+    st->ctx->reused = 0;
+    st->ctx->fresh = 1;
+    st->request->upstream->peer.cached = 0;
+
+    rc = ngx_http_fastcgi_ng_acquire(st);
+
+    return rc == NGX_DONE ? NGX_OK
+                          : rc == NGX_AGAIN ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/* names */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_resolve(ngx_http_fastcgi_ng_stream_t *st)
+{
+    static struct sockaddr         placeholder;
+
+    ngx_http_request_t            *r;
+    ngx_resolver_ctx_t            *resolver, temp;
+    ngx_peer_connection_t         *pc;
+    ngx_http_fastcgi_ng_ctx_t     *ctx;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_upstream_resolved_t  *ur;
+
+    r = st->request;
+    ctx = st->ctx;
+    pc = &r->upstream->peer;
+    ur = ctx->upstream->resolved;
+
+    pc->sockaddr = &placeholder;
+    pc->socklen = sizeof(struct sockaddr);
+    pc->name = &ur->host;
+
+    st->state = NGX_HTTP_FASTCGI_NG_WAITING;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    temp.name = ur->host;
+
+    resolver = ngx_resolve_start(clcf->resolver, &temp);
+    if (resolver == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (resolver == NGX_NO_RESOLVER) {
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                      "%s no resolver defined to resolve \"%V\", "
+                      "write \"resolver ADDRESS;\" or an upstream of that name",
+                      fcng_msg_tag(FCNG_MSG_CONNECT), &ur->host);
+        return NGX_DECLINED;
+    }
+
+    resolver->name = ur->host;
+    resolver->handler = ngx_http_fastcgi_ng_resolved;
+    resolver->data = st;
+    resolver->timeout = clcf->resolver_timeout;
+
+    ctx->resolver = resolver;
+
+    if (ngx_resolve_name(resolver) != NGX_OK) {
+        ctx->resolver = NULL;
+        return NGX_ERROR;
+    }
+
+    if (ctx->resolver) {
+        return NGX_AGAIN;
+    }
+
+    /* known already */
+
+    return ctx->resolved ? ngx_http_fastcgi_ng_choose(st) : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver)
+{
+    ngx_int_t                      rc;
+    ngx_http_request_t            *r;
+    ngx_http_upstream_t           *u;
+    ngx_http_fastcgi_ng_ctx_t     *ctx;
+    ngx_http_fastcgi_ng_stream_t  *st;
+    ngx_http_upstream_resolved_t  *ur;
+
+    st = resolver->data;
+    ctx = st->ctx;
+    r = st->request;
+    u = r->upstream;
+    ur = ctx->upstream->resolved;
+
+    if (resolver->state) {
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                      "%s %V could not be resolved (%i: %s)",
+                      fcng_msg_tag(FCNG_MSG_CONNECT), &resolver->name,
+                      resolver->state, ngx_resolver_strerror(resolver->state));
+
+    } else {
+        ur->naddrs = resolver->naddrs;
+        ur->addrs = resolver->addrs;
+
+        u->peer.data = NULL;
+
+        if (ngx_http_upstream_create_round_robin_peer(r, ur) == NGX_OK) {
+            ngx_http_fastcgi_ng_wrap_peer(r, ctx);
+            ctx->resolved = 1;
+
+            if (u->conf->next_upstream_tries
+                && u->peer.tries > u->conf->next_upstream_tries)
+            {
+                u->peer.tries = u->conf->next_upstream_tries;
+            }
+        }
+
+        u->peer.data = ctx;
+    }
+
+    ngx_resolve_name_done(resolver);
+    ctx->resolver = NULL;
+
+    if (ctx->in_get) {
+        return;
+    }
+
+    rc = ctx->resolved ? ngx_http_fastcgi_ng_choose(st) : NGX_DECLINED;
+
+    ngx_http_fastcgi_ng_go_on(st, rc);
+}
+
+
+/* What peer.get would have answered comes later. */
+
+static void
+ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st, ngx_int_t rc)
+{
+    if (rc == NGX_DONE) {
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
+            ngx_add_timer(&st->write,
+                          st->request->upstream->conf->connect_timeout);
+        }
+
+        return;
+    }
+
+    ngx_http_fastcgi_ng_stream_fail(st);
+}
+
+
+/* pools */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_same_options(fcng_pool_options *a, fcng_pool_options *b)
+{
+    return a == b
+           || (a->max_connections == b->max_connections
+               && a->max_queue == b->max_queue
+               && a->queue_timeout_us == b->queue_timeout_us
+               && a->max_idle == b->max_idle
+               && a->idle_timeout_us == b->idle_timeout_us
+               && a->max_requests == b->max_requests
+               && a->max_lifetime_us == b->max_lifetime_us
+               && a->split_large_params == b->split_large_params);
+}
+
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_pool_is(ngx_http_fastcgi_ng_pool_t *pool,
+    ngx_peer_connection_t *pc, fcng_pool_options *options)
+{
+    if (pool->socklen != pc->socklen
+        || ngx_memcmp(&pool->sockaddr, pc->sockaddr, pc->socklen) != 0
+        || !ngx_http_fastcgi_ng_same_options(&pool->options, options)
+        || pool->so_keepalive != pc->so_keepalive)
+    {
+        return 0;
+    }
+
+    if (pool->local == NULL || pc->local == NULL) {
+        return pool->local == NULL && pc->local == NULL;
+    }
+
+    return pool->transparent == pc->transparent
+           && pool->local_addr.socklen == pc->local->socklen
+           && ngx_memcmp(&pool->local_sockaddr, pc->local->sockaddr,
+                         pc->local->socklen) == 0;
+}
+
+
+static ngx_http_fastcgi_ng_pool_t *
+ngx_http_fastcgi_ng_pool_find(ngx_http_fastcgi_ng_loc_conf_t *conf,
+    ngx_peer_connection_t *pc, fcng_pool_options *options)
+{
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    if (conf->generation == ngx_http_fastcgi_ng_generation
+        && ngx_http_fastcgi_ng_pool_is(conf->last_pool, pc, options))
+    {
+        return conf->last_pool;
+    }
+
+    for (pool = ngx_http_fastcgi_ng_pools; pool; pool = pool->next) {
+        if (ngx_http_fastcgi_ng_pool_is(pool, pc, options)) {
+            break;
+        }
+    }
+
+    if (pool == NULL) {
+        if (ngx_http_fastcgi_ng_npools >= NGX_HTTP_FASTCGI_NG_POOLS_MAX) {
+            ngx_http_fastcgi_ng_pools_sweep();
+        }
+
+        pool = ngx_http_fastcgi_ng_pool_create(pc, options);
+        if (pool == NULL) {
+            return NULL;
+        }
+    }
+
+    conf->last_pool = pool;
+    conf->generation = ngx_http_fastcgi_ng_generation;
+
+    return pool;
+}
+
+
+static ngx_http_fastcgi_ng_pool_t *
+ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
+    fcng_pool_options *options)
+{
+    ngx_log_t                   *log;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    log = ngx_cycle->log;
+
+    if (pc->socklen > sizeof(ngx_sockaddr_t)) {
+        return NULL;
+    }
+
+    pool = ngx_calloc(sizeof(ngx_http_fastcgi_ng_pool_t) + pc->name->len, log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    pool->fcng = fcng_pool_new(NULL, options);
+    if (pool->fcng == NULL) {
+        ngx_free(pool);
+        return NULL;
+    }
+
+    pool->options = *options;
+    pool->keep_conn = options->max_idle > 0;
+    pool->so_keepalive = pc->so_keepalive;
+    pool->transparent = pc->transparent;
+
+    pool->socklen = pc->socklen;
+    ngx_memcpy(&pool->sockaddr, pc->sockaddr, pc->socklen);
+
+    pool->name.len = pc->name->len;
+    pool->name.data = (u_char *) pool + sizeof(ngx_http_fastcgi_ng_pool_t);
+    ngx_memcpy(pool->name.data, pc->name->data, pc->name->len);
+
+    if (pc->local) {
+        ngx_memcpy(&pool->local_sockaddr, pc->local->sockaddr,
+                   pc->local->socklen);
+        pool->local_addr.sockaddr = &pool->local_sockaddr.sockaddr;
+        pool->local_addr.socklen = pc->local->socklen;
+        ngx_str_set(&pool->local_addr.name, "local address");
+        pool->local = &pool->local_addr;
+    }
+
+    /* an event with a timer needs a connection to point at */
+    pool->ident.fd = (ngx_socket_t) -1;
+
+    pool->timer.data = &pool->ident;
+    pool->ident.data = pool;
+    pool->timer.log = log;
+    pool->timer.handler = ngx_http_fastcgi_ng_pool_timer;
+    pool->timer.cancelable = 1;
+
+    fcng_rate_init(&pool->log_limit, 1);
+
+    pool->next = ngx_http_fastcgi_ng_pools;
+    ngx_http_fastcgi_ng_pools = pool;
+    ngx_http_fastcgi_ng_npools++;
+
+    return pool;
+}
+
+
+static void
+ngx_http_fastcgi_ng_pools_sweep(void)
+{
+    fcng_pool_counts             counts;
+    ngx_http_fastcgi_ng_pool_t  *pool, **where;
+
+    where = &ngx_http_fastcgi_ng_pools;
+
+    while (*where) {
+        pool = *where;
+        fcng_pool_get_counts(pool->fcng, &counts);
+
+        if (counts.connections || counts.waiting || pool->running) {
+            where = &pool->next;
+            continue;
+        }
+
+        *where = pool->next;
+
+        if (pool->timer.timer_set) {
+            ngx_del_timer(&pool->timer);
+        }
+
+        fcng_pool_del(pool->fcng);
+        ngx_free(pool);
+
+        ngx_http_fastcgi_ng_npools--;
+    }
+
+    ngx_http_fastcgi_ng_generation++;
+}
+
+
+/* Something has changed: whoever waits may go on. */
+
+void
+ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool)
+{
+    fcng_pool_conn                *conn;
+    fcng_pool_wait                *wait;
+    enum fcng_pool_verdict         verdict;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    if (pool->running) {
+        return;
+    }
+
+    pool->running = 1;
+
+    for ( ;; ) {
+        verdict = fcng_pool_next(pool->fcng, ngx_http_fastcgi_ng_now(), &wait,
+                                 &conn);
+        if (verdict == FCNG_POOL_WAIT) {
+            break;
+        }
+
+        st = wait->data;
+        st->ctx->queue_time = ngx_current_msec - st->start;
+
+        if (verdict == FCNG_POOL_USE) {
+            (void) ngx_http_fastcgi_ng_use(st, conn);
+
+        } else if (verdict == FCNG_POOL_OPEN) {
+            st->reserved = 1;
+            ngx_http_fastcgi_ng_go_on(st, ngx_http_fastcgi_ng_open(st));
+
+        } else {
+            ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                          "%s no connection to %V became free in time "
+                          "(fastcgi_ng_pool max_connections=%uD "
+                          "queue_timeout=%uLms)",
+                          fcng_msg_tag(FCNG_MSG_QUEUE), &pool->name,
+                          pool->options.max_connections,
+                          pool->options.queue_timeout_us / 1000);
+
+            ngx_http_fastcgi_ng_stream_refuse(st,
+                                              NGX_HTTP_SERVICE_UNAVAILABLE);
+        }
+    }
+
+    pool->running = 0;
+
+    ngx_http_fastcgi_ng_pool_schedule(pool);
+}
+
+
+/*
+ * The timer is set anew only for an earlier moment; when it comes too early it
+ * is set again.  So connections in steady use cost no timer operation.
+ */
+
+static void
+ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool)
+{
+    uint64_t    at, now;
+    ngx_msec_t  wait;
+
+    at = fcng_pool_deadline(pool->fcng);
+
+    if (at == FCNG_NEVER) {
+        return;
+    }
+
+    now = ngx_http_fastcgi_ng_now();
+    wait = at > now ? (ngx_msec_t) ((at - now + 999) / 1000) : 1;
+
+    if (pool->timer.timer_set) {
+        if ((ngx_msec_int_t) (pool->timer.timer.key - ngx_current_msec - wait)
+            <= 0)
+        {
+            return;
+        }
+
+        ngx_del_timer(&pool->timer);
+    }
+
+    ngx_add_timer(&pool->timer, wait);
+}
+
+
+static void
+ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev)
+{
+    fcng_pool_conn              *conn;
+    ngx_connection_t            *ident;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    ident = ev->data;
+    pool = ident->data;
+
+    for ( ;; ) {
+        conn = fcng_pool_expire(pool->fcng, ngx_http_fastcgi_ng_now());
+        if (conn == NULL) {
+            break;
+        }
+
+        ngx_http_fastcgi_ng_link_close(conn->data);
+    }
+
+    ngx_http_fastcgi_ng_pool_run(pool);
+}
+
+
+/* what the operator reads */
+
+static void
+ngx_http_fastcgi_ng_connect_facts(ngx_http_fastcgi_ng_pool_t *pool,
+    ngx_err_t err, fcng_connect_facts *facts, char *owner, size_t owner_len)
+{
+    struct stat     st;
+    struct group   *gr;
+    struct passwd  *pw;
+
+    ngx_memzero(facts, sizeof(fcng_connect_facts));
+
+    switch (err) {
+    case NGX_ECONNREFUSED:  facts->cause = FCNG_CONNECT_REFUSED; break;
+    case NGX_ENOENT:        facts->cause = FCNG_CONNECT_MISSING; break;
+    case NGX_EACCES:        facts->cause = FCNG_CONNECT_DENIED; break;
+    case NGX_EAGAIN:        facts->cause = FCNG_CONNECT_BACKLOG; break;
+    case NGX_ETIMEDOUT:     facts->cause = FCNG_CONNECT_TIMEOUT; break;
+    case NGX_EMFILE:
+    case NGX_ENFILE:        facts->cause = FCNG_CONNECT_NO_DESCRIPTORS; break;
+    case NGX_EHOSTUNREACH:
+    case NGX_ENETUNREACH:   facts->cause = FCNG_CONNECT_NO_ROUTE; break;
+    default:                facts->cause = FCNG_CONNECT_OTHER; break;
+    }
+
+    if (pool->sockaddr.sockaddr.sa_family != AF_UNIX) {
+        return;
+    }
+
+    facts->is_unix = true;
+
+    if (stat(pool->sockaddr.sockaddr_un.sun_path, &st) == -1) {
+        return;
+    }
+
+    facts->is_socket = S_ISSOCK(st.st_mode);
+    facts->mode = st.st_mode & 07777;
+
+    facts->modes_allow = geteuid() == 0
+                         || access(pool->sockaddr.sockaddr_un.sun_path,
+                                   R_OK|W_OK) == 0;
+
+    if (!facts->is_socket && facts->cause == FCNG_CONNECT_REFUSED) {
+        facts->cause = FCNG_CONNECT_NOT_SOCKET;
+    }
+
+    pw = getpwuid(st.st_uid);
+    gr = getgrgid(st.st_gid);
+
+    ngx_snprintf((u_char *) owner, owner_len - 1, "%s:%s%Z",
+                 pw ? pw->pw_name : "?", gr ? gr->gr_name : "?");
+    facts->owner = owner;
+
+    pw = getpwuid(geteuid());
+    facts->process = pw ? pw->pw_name : NULL;
+}
+
+
+/* An application that is down would fill the log: once, then one a second. */
+
+static void
+ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
+{
+    char                         hint[512], owner[128];
+    u_char                       errstr[NGX_MAX_ERROR_STR], *last;
+    ngx_log_t                   *log;
+    fcng_connect_facts           facts;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    pool = st->pool;
+    log = st->connection.log;
+
+    pool->failures++;
+
+    if (!fcng_rate_allow(&pool->log_limit, ngx_http_fastcgi_ng_now())) {
+        return;
+    }
+
+    hint[0] = '\0';
+    ngx_memzero(owner, sizeof(owner));
+
+    ngx_http_fastcgi_ng_connect_facts(pool, err, &facts, owner, sizeof(owner));
+    fcng_hint_connect(hint, sizeof(hint), &facts);
+
+    last = ngx_strerror(err, errstr, sizeof(errstr) - 1);
+    *last = '\0';
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "%s connect() to %V failed (%d: %s)%s%s",
+                  fcng_msg_tag(FCNG_MSG_CONNECT), &pool->name, err, errstr,
+                  hint[0] ? ": " : "", hint);
+
+    if (pool->log_limit.dropped) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "%s the application at %V is down, %ui attempts have "
+                      "failed", fcng_msg_tag(FCNG_MSG_DOWN), &pool->name,
+                      pool->failures);
+        pool->log_limit.dropped = 0;
+    }
+}

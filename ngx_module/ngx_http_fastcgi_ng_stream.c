@@ -1,0 +1,1233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fake connection that ngx_http_upstream talks to: plain CGI bytes above,
+ * FastCGI records below.
+ *
+ * Invariants (they hold for every event method):
+ *
+ *   - active == !ready at every change of the fake events, set by one macro:
+ *     then ngx_handle_read_event() and ngx_handle_write_event() never reach the
+ *     event method.  After an end or an error ready stays set; a further recv()
+ *     answers NGX_AGAIN.
+ *   - recv() returns 0 only when the application has ended the response
+ *     (END_REQUEST, or an ended STDOUT): a connection that is lost is
+ *     NGX_ERROR, or a cut response would be a complete one.
+ *   - nginx is woken by posted events only, never from inside its own calls.
+ *   - The fake is never given to ngx_close_connection(): peer.free detaches it
+ *     and sets pc->connection to NULL.  It is used again only after the event
+ *     loop's turn, since nginx may look at it once more on its way out.
+ */
+
+
+#include "ngx_http_fastcgi_ng_module.h"
+
+
+/* An application that ended STDOUT has so long to send END_REQUEST. */
+#define NGX_HTTP_FASTCGI_NG_END_TIME  1000
+
+
+#define ngx_http_fastcgi_ng_set(ev, is_ready)                                 \
+    (ev)->ready = (is_ready);                                                 \
+    (ev)->active = !(is_ready)
+
+
+/* Where the response's bytes go. */
+typedef struct {
+    ngx_chain_t  *chain;
+    u_char       *pos;
+    size_t        left;
+    size_t        done;
+} ngx_http_fastcgi_ng_dest_t;
+
+
+static ssize_t ngx_http_fastcgi_ng_recv(ngx_connection_t *c, u_char *buf,
+    size_t size);
+static ssize_t ngx_http_fastcgi_ng_recv_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+static ssize_t ngx_http_fastcgi_ng_send(ngx_connection_t *c, u_char *buf,
+    size_t size);
+static ngx_chain_t *ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+static void ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev);
+
+
+static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_free_streams;
+static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_dead_streams;
+
+static ngx_socket_t                   ngx_http_fastcgi_ng_dummy_fd = -1;
+static ngx_pool_t                    *ngx_http_fastcgi_ng_dummy_pool;
+static ngx_event_t                    ngx_http_fastcgi_ng_reap;
+
+
+ngx_int_t
+ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle)
+{
+    /*
+     * nginx asks a connection's descriptor for SO_ERROR; -1 would be an
+     * error, and a real one would lose its own pending error.
+     */
+
+    ngx_http_fastcgi_ng_dummy_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (ngx_http_fastcgi_ng_dummy_fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_socket_errno,
+                      "socket() failed");
+        return NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_dummy_pool = ngx_create_pool(128, cycle->log);
+    if (ngx_http_fastcgi_ng_dummy_pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_reap.handler = ngx_http_fastcgi_ng_reap_handler;
+    ngx_http_fastcgi_ng_reap.log = cycle->log;
+
+    return NGX_OK;
+}
+
+
+ngx_http_fastcgi_ng_stream_t *
+ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    ngx_connection_t              *c;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = ngx_http_fastcgi_ng_free_streams;
+
+    if (st) {
+        ngx_http_fastcgi_ng_free_streams = st->next;
+
+    } else {
+        st = ngx_alloc(sizeof(ngx_http_fastcgi_ng_stream_t),
+                       r->connection->log);
+        if (st == NULL) {
+            return NULL;
+        }
+    }
+
+    ngx_memzero(st, sizeof(ngx_http_fastcgi_ng_stream_t));
+
+    st->request = r;
+    st->ctx = ctx;
+    st->conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+    st->start = ngx_current_msec;
+    st->wait.data = st;
+
+    c = &st->connection;
+
+    c->fd = ngx_http_fastcgi_ng_dummy_fd;
+    c->type = SOCK_STREAM;
+    c->shared = 1;
+    c->sndlowat = 1;
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    c->pool = ngx_http_fastcgi_ng_dummy_pool;
+    c->log = r->connection->log;
+    c->log_error = NGX_ERROR_ERR;
+    c->number = r->connection->number;
+
+    c->recv = ngx_http_fastcgi_ng_recv;
+    c->recv_chain = ngx_http_fastcgi_ng_recv_chain;
+    c->send = ngx_http_fastcgi_ng_send;
+    c->send_chain = ngx_http_fastcgi_ng_send_chain;
+
+    c->read = &st->read;
+    c->write = &st->write;
+
+    st->read.data = c;
+    st->read.index = NGX_INVALID_INDEX;
+    st->read.log = c->log;
+    ngx_http_fastcgi_ng_set(&st->read, 0);
+
+    st->write.data = c;
+    st->write.index = NGX_INVALID_INDEX;
+    st->write.log = c->log;
+    st->write.write = 1;
+    ngx_http_fastcgi_ng_set(&st->write, 0);
+
+    st->timer.data = c;
+    st->timer.log = c->log;
+    st->timer.handler = ngx_http_fastcgi_ng_timer_handler;
+
+    st->kick.data = c;
+    st->kick.log = c->log;
+    st->kick.handler = ngx_http_fastcgi_ng_kick_handler;
+
+    ctx->stream = st;
+
+    /* while it waits, connect_timeout, which nginx sets, must not count */
+    return st;
+}
+
+
+/* Gives the link away: back to the pool, to be drained, or closed. */
+
+static void
+ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_uint_t drain)
+{
+    fcng_request                *fcng;
+    ngx_http_fastcgi_ng_link_t  *link;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    link = st->link;
+    fcng = st->fcng;
+
+    st->link = NULL;
+    st->fcng = NULL;
+
+    if (link == NULL) {
+        return;
+    }
+
+    if (!link->added) {
+        /* still connecting; its place in the pool is the stream's */
+        ngx_http_fastcgi_ng_link_close(link);
+        return;
+    }
+
+    if (fcng && drain && !st->deaf && !fcng_conn_wants_write(link->fcng)) {
+        ngx_http_fastcgi_ng_link_drain(link, fcng);
+        return;
+    }
+
+    if (fcng) {
+        /* before its end this is a cancel, and the link gets closed */
+        fcng_request_release(fcng);
+        ngx_http_fastcgi_ng_link_release(link);
+        return;
+    }
+
+    /* nothing was ever written on it */
+
+    pool = link->pool;
+
+    if (fcng_conn_requests(link->fcng) > 0) {
+        ngx_http_fastcgi_ng_link_release(link);
+        return;
+    }
+
+    fcng_pool_remove(pool->fcng, &link->conn);
+    ngx_http_fastcgi_ng_link_close(link);
+    ngx_http_fastcgi_ng_pool_run(pool);
+}
+
+
+void
+ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
+{
+    fcng_request                *fcng;
+    ngx_uint_t                   drain;
+    ngx_http_fastcgi_ng_ctx_t   *ctx;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    ctx = st->ctx;
+    fcng = st->fcng;
+    pool = st->pool;
+
+    if (ctx->resolver) {
+        ngx_resolve_name_done(ctx->resolver);
+        ctx->resolver = NULL;
+    }
+
+    if (pool) {
+        fcng_pool_cancel(pool->fcng, &st->wait);
+    }
+
+    drain = ctx->drain && fcng
+            && (ctx->stdin_length < 0
+                ? ctx->last_buf
+                : fcng_request_offered(fcng) == (uint64_t) ctx->stdin_length);
+
+    ngx_http_fastcgi_ng_stream_unlink(st, drain);
+
+    if (st->reserved) {
+        st->reserved = 0;
+        fcng_pool_give_up(pool->fcng);
+        ngx_http_fastcgi_ng_pool_run(pool);
+    }
+
+    if (st->read.timer_set) {
+        ngx_del_timer(&st->read);
+    }
+
+    if (st->write.timer_set) {
+        ngx_del_timer(&st->write);
+    }
+
+    if (st->timer.timer_set) {
+        ngx_del_timer(&st->timer);
+    }
+
+    if (st->read.posted) {
+        ngx_delete_posted_event(&st->read);
+    }
+
+    if (st->write.posted) {
+        ngx_delete_posted_event(&st->write);
+    }
+
+    if (st->kick.posted) {
+        ngx_delete_posted_event(&st->kick);
+    }
+
+    ctx->stream = NULL;
+
+    /* what may still look at it must find nothing to do */
+
+    st->connection.fd = (ngx_socket_t) -1;
+    st->state = NGX_HTTP_FASTCGI_NG_OVER;
+    st->told = 1;
+    st->read.ready = 0;
+
+    st->next = ngx_http_fastcgi_ng_dead_streams;
+    ngx_http_fastcgi_ng_dead_streams = st;
+
+    if (!ngx_http_fastcgi_ng_reap.posted) {
+        ngx_post_event(&ngx_http_fastcgi_ng_reap, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev)
+{
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    while (ngx_http_fastcgi_ng_dead_streams) {
+        st = ngx_http_fastcgi_ng_dead_streams;
+        ngx_http_fastcgi_ng_dead_streams = st->next;
+
+        st->next = ngx_http_fastcgi_ng_free_streams;
+        ngx_http_fastcgi_ng_free_streams = st;
+    }
+}
+
+
+/* waking */
+
+void
+ngx_http_fastcgi_ng_stream_wake_read(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_set(&st->read, 1);
+
+    if (st->read.handler) {
+        ngx_post_event(&st->read, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->write.ready) {
+        return;
+    }
+
+    ngx_http_fastcgi_ng_set(&st->write, 1);
+
+    if (st->write.handler) {
+        ngx_post_event(&st->write, &ngx_posted_events);
+    }
+}
+
+
+/* It has a link that may be written to. */
+
+void
+ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_connection_t  *c;
+
+    st->state = NGX_HTTP_FASTCGI_NG_READY;
+    st->link = link;
+    link->stream = st;
+
+    c = link->connection;
+    c->idle = 0;
+    c->log = st->connection.log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+
+    ngx_http_fastcgi_ng_stream_wake_write(st);
+}
+
+
+/*
+ * Failures are told through recv(): before the request was written nginx then
+ * knows that nothing left (request_sent is not set), so that even a POST may
+ * go to another server.
+ */
+
+void
+ngx_http_fastcgi_ng_stream_fail(ngx_http_fastcgi_ng_stream_t *st)
+{
+    st->state = NGX_HTTP_FASTCGI_NG_FAILED;
+    ngx_http_fastcgi_ng_stream_wake_read(st);
+}
+
+
+/*
+ * The request is answered here.  Nothing is wrong with the server that the
+ * balancer chose, so it must not be marked, nor another one be tried.
+ */
+
+void
+ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_uint_t status)
+{
+    static ngx_str_t  busy = ngx_string(
+        "Status: 503 Service Temporarily Unavailable" CRLF
+        "Retry-After: 1" CRLF
+        "Content-Type: text/html" CRLF CRLF
+        "<html>" CRLF
+        "<head><title>503 Service Temporarily Unavailable</title></head>" CRLF
+        "<body>" CRLF
+        "<center><h1>503 Service Temporarily Unavailable</h1></center>" CRLF
+        "</body>" CRLF
+        "</html>" CRLF);
+
+    st->state = NGX_HTTP_FASTCGI_NG_SYNTHETIC;
+    st->request->upstream->peer.tries = 1;
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+        st->synthetic = busy;
+
+    } else {
+        /* nginx's own page for it */
+        st->ctx->signal = NGX_ERROR;
+    }
+
+    ngx_http_fastcgi_ng_stream_wake_write(st);
+    ngx_http_fastcgi_ng_stream_wake_read(st);
+}
+
+
+/* fastcgi_ng_request_timeout */
+
+void
+ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
+{
+    ngx_event_t                   *ev;
+    ngx_http_upstream_t           *u;
+    ngx_http_fastcgi_ng_ctx_t     *ctx;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    u = r->upstream;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    st = ctx->stream;
+
+    ctx->timed_out = 1;
+
+    if (st == NULL) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, NGX_ETIMEDOUT,
+                  "%s the request took longer than "
+                  "fastcgi_ng_request_timeout",
+                  fcng_msg_tag(FCNG_MSG_TIMEOUT));
+
+    u->peer.tries = 0;
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_WAITING
+        || st->state == NGX_HTTP_FASTCGI_NG_CONNECTING)
+    {
+        ev = &st->write;
+
+    } else {
+        ev = &st->read;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ev->timedout = 1;
+    ngx_http_fastcgi_ng_set(ev, 1);
+    ngx_post_event(ev, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = ev->data;
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
+        ngx_http_fastcgi_ng_pool_retry(st);
+        return;
+    }
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+        /* STDOUT has ended, END_REQUEST did not come */
+        st->state = NGX_HTTP_FASTCGI_NG_OVER;
+        ngx_http_fastcgi_ng_stream_unlink(st, 0);
+        ngx_http_fastcgi_ng_stream_wake_write(st);
+        ngx_http_fastcgi_ng_stream_wake_read(st);
+    }
+}
+
+
+/* nginx has set connect_timeout after peer.get; waiting has its own limits. */
+
+static void
+ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
+{
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = ev->data;
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_WAITING && st->write.timer_set) {
+        ngx_del_timer(&st->write);
+    }
+}
+
+
+/* the way in */
+
+static void
+ngx_http_fastcgi_ng_dest_advance(ngx_http_fastcgi_ng_dest_t *dest, size_t n)
+{
+    size_t  room;
+
+    dest->left -= n;
+    dest->done += n;
+
+    while (n) {
+        room = dest->chain->buf->end - dest->pos;
+
+        if (n < room) {
+            dest->pos += n;
+            return;
+        }
+
+        n -= room;
+        dest->chain = dest->chain->next;
+
+        if (dest->chain) {
+            dest->pos = dest->chain->buf->last;
+        }
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_dest_copy(ngx_http_fastcgi_ng_dest_t *dest,
+    const char *data, size_t len)
+{
+    size_t  n;
+
+    while (len) {
+        n = dest->chain->buf->end - dest->pos;
+
+        if (n > len) {
+            n = len;
+        }
+
+        ngx_memcpy(dest->pos, data, n);
+        ngx_http_fastcgi_ng_dest_advance(dest, n);
+
+        data += n;
+        len -= n;
+    }
+}
+
+
+/* The first byte of an answer: from now on it is no stale connection. */
+
+static void
+ngx_http_fastcgi_ng_answered(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    if (ctx->answered) {
+        return;
+    }
+
+    ctx->answered = 1;
+    ctx->first_byte_time = ngx_current_msec - st->start;
+
+    st->request->upstream->peer.cached = 0;
+
+    fcng_pool_first_byte(st->pool->fcng, &st->link->conn,
+                         ngx_http_fastcgi_ng_now());
+}
+
+
+static void
+ngx_http_fastcgi_ng_stderr_line(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_str *line)
+{
+    ngx_log_t                       *log;
+    ngx_str_t                       *pattern;
+    ngx_str_t                        text;
+    ngx_uint_t                       i;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    conf = st->conf;
+    log = st->connection.log;
+
+    text.data = (u_char *) line->data;
+    text.len = line->len;
+
+    if (conf->stderr_level
+        && fcng_rate_allow(&conf->stderr_limit, ngx_http_fastcgi_ng_now()))
+    {
+        if (conf->stderr_limit.dropped) {
+            ngx_log_error(conf->stderr_level, log, 0,
+                          "%s %uL lines of the application's stderr were "
+                          "held back", fcng_msg_tag(FCNG_MSG_STDERR),
+                          conf->stderr_limit.dropped);
+            conf->stderr_limit.dropped = 0;
+        }
+
+        ngx_log_error(conf->stderr_level, log, 0,
+                      "%s FastCGI sent in stderr: \"%V\"",
+                      fcng_msg_tag(FCNG_MSG_STDERR), &text);
+    }
+
+    if (conf->catch_stderr == NULL || st->ctx->head.done) {
+        return;
+    }
+
+    pattern = conf->catch_stderr->elts;
+
+    for (i = 0; i < conf->catch_stderr->nelts; i++) {
+        if (pattern[i].len <= text.len
+            && ngx_strlcasestrn(text.data, text.data + text.len, pattern[i].data,
+                                pattern[i].len - 1))
+        {
+            st->ctx->signal = NGX_HTTP_UPSTREAM_INVALID_HEADER;
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_on_stderr(ngx_http_fastcgi_ng_stream_t *st, fcng_str bytes)
+{
+    fcng_str                    line;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    if (ctx->lines == NULL) {
+        ctx->lines = ngx_palloc(st->request->pool, sizeof(fcng_lines));
+        if (ctx->lines == NULL) {
+            return;
+        }
+
+        fcng_lines_init(ctx->lines);
+    }
+
+    while (fcng_lines_next(ctx->lines, &bytes, &line) == FCNG_OK) {
+        ngx_http_fastcgi_ng_stderr_line(st, &line);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_stderr_end(ngx_http_fastcgi_ng_stream_t *st)
+{
+    fcng_str  line;
+
+    if (st->ctx->lines && fcng_lines_end(st->ctx->lines, &line) == FCNG_OK) {
+        ngx_http_fastcgi_ng_stderr_line(st, &line);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
+{
+    ngx_log_t                   *log;
+    ngx_http_fastcgi_ng_ctx_t   *ctx;
+
+    ctx = st->ctx;
+    log = st->connection.log;
+
+    ctx->app_status = ev->app_status;
+    ctx->ended = 1;
+
+    ngx_http_fastcgi_ng_stderr_end(st);
+
+    st->state = ev->error ? NGX_HTTP_FASTCGI_NG_FAILED
+                          : NGX_HTTP_FASTCGI_NG_OVER;
+
+    if (st->timer.timer_set) {
+        ngx_del_timer(&st->timer);
+    }
+
+    switch (ev->error) {
+
+    case FCNG_OK:
+        if (ev->app_status) {
+            ngx_log_error(NGX_LOG_INFO, log, 0,
+                          "%s the application ended with status %uD",
+                          fcng_msg_tag(FCNG_MSG_APP_STATUS), ev->app_status);
+        }
+
+        break;
+
+    case FCNG_ERR_UNKNOWN_ROLE:
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "%s the application does not know the role Responder "
+                      "that \"fastcgi_ng_pass\" asks for",
+                      ngx_http_fastcgi_ng_tag(ev->error));
+        ctx->signal = NGX_ERROR;
+        break;
+
+    default:
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s the application refused: %s",
+                      ngx_http_fastcgi_ng_tag(ev->error),
+                      fcng_strerror(ev->error));
+
+        if ((ev->error == FCNG_ERR_OVERLOADED
+             || ev->error == FCNG_ERR_CANT_MPX)
+            && st->received == 0
+            && st->request->upstream->peer.tries <= 1)
+        {
+            ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
+        }
+    }
+
+    ngx_http_fastcgi_ng_stream_unlink(st, 0);
+    ngx_http_fastcgi_ng_stream_wake_write(st);
+}
+
+
+static void
+ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
+{
+    char                         hint[256];
+    fcng_str                     in;
+    ngx_log_t                   *log;
+    ngx_http_fastcgi_ng_link_t  *link;
+
+    link = st->link;
+    log = st->connection.log;
+
+    ngx_http_fastcgi_ng_stderr_end(st);
+
+    st->state = NGX_HTTP_FASTCGI_NG_FAILED;
+
+    if (st->ctx->reused && !fcng_request_answered(st->fcng)
+        && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))
+    {
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "%s the kept connection was closed",
+                      fcng_msg_tag(FCNG_MSG_STALE));
+
+    } else if (err != FCNG_ERR_IO) {
+        /* reading has told the cause of that one */
+
+        in.data = (char *) link->buffer;
+        in.len = link->buffer ? link->fed : 0;
+        hint[0] = '\0';
+
+        if (err != FCNG_ERR_CLOSED) {
+            fcng_hint_protocol(hint, sizeof(hint), in);
+        }
+
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s the application %s%s%s",
+                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err),
+                      hint[0] ? ": " : "", hint);
+    }
+
+    ngx_http_fastcgi_ng_stream_unlink(st, 0);
+    ngx_http_fastcgi_ng_stream_wake_write(st);
+}
+
+
+static void
+ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
+    ngx_http_fastcgi_ng_dest_t *dest)
+{
+    if (ev->type != FCNG_EV_FAILED && ev->request) {
+        ngx_http_fastcgi_ng_answered(st);
+    }
+
+    switch (ev->type) {
+
+    case FCNG_EV_STDOUT:
+        ngx_http_fastcgi_ng_dest_copy(dest, ev->bytes.data, ev->bytes.len);
+        break;
+
+    case FCNG_EV_STDERR:
+        ngx_http_fastcgi_ng_on_stderr(st, ev->bytes);
+        break;
+
+    case FCNG_EV_STDOUT_END:
+        st->stdout_end = 1;
+        ngx_add_timer(&st->timer, NGX_HTTP_FASTCGI_NG_END_TIME);
+        break;
+
+    case FCNG_EV_END:
+        ngx_http_fastcgi_ng_on_end(st, ev);
+        break;
+
+    case FCNG_EV_FAILED:
+        if (st->stdout_end && ev->error == FCNG_ERR_CLOSED) {
+            /* closed in place of END_REQUEST, but the response is whole */
+            st->state = NGX_HTTP_FASTCGI_NG_OVER;
+            ngx_http_fastcgi_ng_stream_unlink(st, 0);
+            ngx_http_fastcgi_ng_stream_wake_write(st);
+            break;
+        }
+
+        ngx_http_fastcgi_ng_on_failed(st, ev->error);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* The end of everything, told once. */
+
+static ssize_t
+ngx_http_fastcgi_ng_tell_end(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
+{
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    if (st->told) {
+        return NGX_AGAIN;
+    }
+
+    ctx = st->ctx;
+    st->told = 1;
+
+    if (ctx->signal == 0 && st->state == NGX_HTTP_FASTCGI_NG_OVER
+        && !ctx->head.done)
+    {
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s %s",
+                      ngx_http_fastcgi_ng_tag(FCNG_ERR_HEAD_MISSING),
+                      fcng_strerror(FCNG_ERR_HEAD_MISSING));
+        ctx->signal = NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    if (ctx->signal && !ctx->head.done) {
+        /* a byte that makes nginx call process_header */
+        in->buf->last[0] = LF;
+        return 1;
+    }
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_FAILED) {
+        st->read.error = 1;
+        return NGX_ERROR;
+    }
+
+    st->read.eof = 1;
+
+    return 0;
+}
+
+
+static ssize_t
+ngx_http_fastcgi_ng_synthesize(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_http_fastcgi_ng_dest_t *dest)
+{
+    size_t  n;
+
+    n = ngx_min(dest->left, st->synthetic.len);
+
+    ngx_http_fastcgi_ng_dest_copy(dest, (char *) st->synthetic.data, n);
+
+    st->synthetic.data += n;
+    st->synthetic.len -= n;
+
+    return n;
+}
+
+
+/* Gets bytes from the socket.  NGX_DONE: look for events; NGX_AGAIN. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_fill(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
+    ngx_http_fastcgi_ng_dest_t *dest)
+{
+    size_t                       placed;
+    ssize_t                      n;
+    ngx_http_fastcgi_ng_link_t  *link;
+
+    link = st->link;
+
+    if (fcng_conn_unread(link->fcng) > 0) {
+        /* no room for more */
+        return NGX_AGAIN;
+    }
+
+    if (dest->done || !link->connection->read->ready) {
+        ngx_http_fastcgi_ng_link_unhold(link);
+        return NGX_AGAIN;
+    }
+
+    n = ngx_http_fastcgi_ng_link_read(link, in, dest->left, &placed);
+
+    if (n == NGX_AGAIN) {
+        ngx_http_fastcgi_ng_link_unhold(link);
+        return NGX_AGAIN;
+    }
+
+    if (n <= 0) {
+        fcng_conn_fail(link->fcng, n == 0 ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
+
+    } else if (placed) {
+        ngx_http_fastcgi_ng_answered(st);
+        ngx_http_fastcgi_ng_dest_advance(dest, placed);
+    }
+
+    return NGX_DONE;
+}
+
+
+static ssize_t
+ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
+    off_t limit)
+{
+    fcng_event                   ev;
+    ngx_chain_t                 *cl;
+    ngx_uint_t                   ready;
+    ngx_http_fastcgi_ng_dest_t   dest;
+
+    dest.chain = in;
+    dest.pos = in->buf->last;
+    dest.left = 0;
+    dest.done = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        dest.left += cl->buf->end - cl->buf->last;
+    }
+
+    if (limit && (off_t) dest.left > limit) {
+        dest.left = limit;
+    }
+
+    while (st->state == NGX_HTTP_FASTCGI_NG_READY && st->ctx->signal == 0) {
+
+        if (fcng_conn_next_event(st->link->fcng, dest.left, &ev) == FCNG_OK) {
+            ngx_http_fastcgi_ng_on_event(st, &ev, &dest);
+            continue;
+        }
+
+        if (ngx_http_fastcgi_ng_fill(st, in, &dest) == NGX_AGAIN) {
+            break;
+        }
+    }
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_SYNTHETIC && st->synthetic.len) {
+        return ngx_http_fastcgi_ng_synthesize(st, &dest);
+    }
+
+    ready = st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal
+            || fcng_conn_unread(st->link->fcng) > 0
+            || st->link->connection->read->ready;
+
+    if (dest.done) {
+        st->received += dest.done;
+
+    } else if (st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal) {
+        return ngx_http_fastcgi_ng_tell_end(st, in);
+    }
+
+    ngx_http_fastcgi_ng_set(&st->read, ready);
+
+    if (!ready
+        && ngx_handle_read_event(st->link->connection->read, 0) != NGX_OK)
+    {
+        ngx_http_fastcgi_ng_stream_fail(st);
+    }
+
+    return dest.done ? (ssize_t) dest.done : NGX_AGAIN;
+}
+
+
+static ssize_t
+ngx_http_fastcgi_ng_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    ngx_buf_t    b;
+    ngx_chain_t  in;
+
+    b.last = buf;
+    b.end = buf + size;
+    in.buf = &b;
+    in.next = NULL;
+
+    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, &in, 0);
+}
+
+
+static ssize_t
+ngx_http_fastcgi_ng_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, in,
+                                    limit);
+}
+
+
+/* the way out */
+
+static ssize_t
+ngx_http_fastcgi_ng_send(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    /* nginx uses it for upgraded connections only, which these are never */
+    return NGX_ERROR;
+}
+
+
+/* Nobody wants the bytes any more. */
+
+static ngx_chain_t *
+ngx_http_fastcgi_ng_swallow(ngx_chain_t *in)
+{
+    for ( /* void */ ; in; in = in->next) {
+        in->buf->pos = in->buf->last;
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
+{
+    int                         rc;
+    fcng_submit                 submit;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    submit.role = FCNG_RESPONDER;
+    submit.params.data = (char *) params->start;
+    submit.params.len = params->last - params->start;
+    submit.stdin_length = ctx->stdin_length < 0
+                          ? FCNG_LENGTH_UNKNOWN
+                          : (uint64_t) ctx->stdin_length;
+    submit.data_length = 0;
+    submit.user = st;
+
+    rc = fcng_conn_submit(st->link->fcng, &submit, &st->fcng);
+
+    if (rc != FCNG_OK) {
+        st->fcng = NULL;
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                      "%s the request cannot be sent: %s",
+                      ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
+
+        if (rc == FCNG_ERR_PARAM_SIZE || rc == FCNG_ERR_PARAM_ENCODING) {
+            ngx_http_fastcgi_ng_stream_unlink(st, 0);
+            ngx_http_fastcgi_ng_stream_refuse(st,
+                                              NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return NGX_DONE;
+        }
+
+        return NGX_ERROR;
+    }
+
+    params->pos = params->last;
+
+    ctx->stream_id = fcng_request_id(st->fcng);
+
+    fcng_pool_started(st->pool->fcng, &st->link->conn,
+                      ngx_http_fastcgi_ng_now());
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
+{
+    int         rc;
+    bool        fin;
+    size_t      len;
+    uint64_t    offered, skip;
+    ngx_buf_t  *b;
+
+    offered = fcng_request_offered(st->fcng);
+    skip = offered - st->reported;
+
+    for ( /* void */ ; in; in = in->next) {
+        b = in->buf;
+        len = b->last - b->pos;
+
+        if (skip >= len) {
+            skip -= len;
+            continue;
+        }
+
+        len -= skip;
+        offered += len;
+        fin = (off_t) offered == st->ctx->stdin_length;
+
+        rc = fcng_request_offer(st->fcng, FCNG_STDIN, b->pos + skip, len, fin);
+        skip = 0;
+
+        if (rc == FCNG_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (rc != FCNG_OK) {
+            ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                          "%s the request cannot be sent: %s",
+                          ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Writing failed.  NGX_OK: on another connection again; NGX_AGAIN: likewise,
+ * when there is one; NGX_DECLINED: what was answered so far may be read.
+ */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params)
+{
+    if (!fcng_request_started(st->fcng) && st->ctx->reused && params) {
+
+        /* nothing left: whatever the method, it may be sent elsewhere */
+
+        ngx_log_error(NGX_LOG_INFO, st->connection.log, 0,
+                      "%s the kept connection was closed, another one is used",
+                      fcng_msg_tag(FCNG_MSG_STALE));
+
+        params->pos = params->start;
+        ngx_http_fastcgi_ng_stream_unlink(st, 0);
+
+        return ngx_http_fastcgi_ng_pool_replace(st);
+    }
+
+    st->deaf = 1;
+    ngx_http_fastcgi_ng_set(&st->write, 1);
+    ngx_http_fastcgi_ng_stream_wake_read(st);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_chain_t *
+ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    size_t                         size;
+    uint64_t                       sent;
+    ngx_int_t                      rc;
+    ngx_chain_t                   *first;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = (ngx_http_fastcgi_ng_stream_t *) c;
+    first = NULL;
+
+    for ( ;; ) {
+
+        if (st->state < NGX_HTTP_FASTCGI_NG_READY) {
+            ngx_http_fastcgi_ng_set(&st->write, 0);
+            return in;
+        }
+
+        if (st->state > NGX_HTTP_FASTCGI_NG_READY || st->deaf) {
+            return ngx_http_fastcgi_ng_swallow(in);
+        }
+
+        if (st->fcng == NULL) {
+            first = in;
+            size = in->buf->last - in->buf->pos;
+            rc = ngx_http_fastcgi_ng_submit(st, in->buf);
+
+            if (rc == NGX_DONE) {
+                continue;
+            }
+
+            if (rc != NGX_OK) {
+                return NGX_CHAIN_ERROR;
+            }
+
+            c->sent += size;
+            in = in->next;
+        }
+
+        if (ngx_http_fastcgi_ng_offer(st, in) != NGX_OK) {
+            return NGX_CHAIN_ERROR;
+        }
+
+        rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
+
+        if (rc == NGX_ERROR) {
+            rc = ngx_http_fastcgi_ng_write_failed(st,
+                                                  first ? first->buf : NULL);
+            if (rc == NGX_ERROR) {
+                return NGX_CHAIN_ERROR;
+            }
+
+            if (rc != NGX_DECLINED) {
+                in = first;
+            }
+
+            continue;
+        }
+
+        sent = fcng_request_sent(st->fcng) - st->reported;
+        st->reported += sent;
+        c->sent += sent;
+
+        in = ngx_chain_update_sent(in, sent);
+
+        if (in == NULL) {
+            return NULL;
+        }
+
+        if (rc == NGX_AGAIN) {
+            ngx_http_fastcgi_ng_set(&st->write, 0);
+            return in;
+        }
+    }
+}
+
+
+/* The end of a body whose length nobody knew. */
+
+ngx_int_t
+ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r)
+{
+    ngx_http_fastcgi_ng_ctx_t     *ctx;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    st = ctx->stream;
+
+    if (st == NULL || st->state != NGX_HTTP_FASTCGI_NG_READY || st->deaf
+        || st->fcng == NULL)
+    {
+        return NGX_OK;
+    }
+
+    if (fcng_request_offer(st->fcng, FCNG_STDIN, NULL, 0, true) != FCNG_OK) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_fastcgi_ng_link_write(st->link, st->connection.log)
+        == NGX_ERROR)
+    {
+        st->deaf = 1;
+        ngx_http_fastcgi_ng_stream_wake_read(st);
+    }
+
+    return NGX_OK;
+}
