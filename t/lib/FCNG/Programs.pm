@@ -80,7 +80,8 @@ sub listens {
             && -S $self->{path};
     }
     my $port = sprintf '%04X', $self->{port};
-    return slurp('/proc/net/tcp') =~ /^\s*\d+: (?:0100007F|0{8}):$port \S+ 0A /m;
+    return slurp('/proc/net/tcp')
+        =~ /^\s*\d+: (?:0100007F|00000000):$port \S+ 0A /m;
 }
 
 sub stop {
@@ -126,7 +127,9 @@ catch_workers_output = yes
 clear_env = yes
 $ini
 CONF
-    spew("$dir/php.ini", "display_errors = stderr\nopcache.enable = 0\n");
+    spew("$dir/php.ini", "display_errors = Off\nlog_errors = On\n"
+        . "html_errors = Off\nopcache.enable = 0\n"
+        . "upload_max_filesize = 64M\npost_max_size = 64M\n");
     $self->{command} = [fpm_binary(), '-y', "$dir/fpm.conf", '-c',
         "$dir/php.ini", '-F'];
     return $self->start;

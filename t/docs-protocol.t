@@ -1,0 +1,43 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# docs/protocol.md against the unit tests: each test that it names is run, each
+# test with a number in its name stands in its table, and each function that
+# it names is where it says.
+use strict;
+use warnings;
+use Test::More;
+
+my $top = $ENV{FCNG_TOP} // '.';
+
+sub slurp {
+    my ($file) = @_;
+    open my $in, '<', $file or die "$file: $!\n";
+    local $/;
+    return <$in>;
+}
+
+my $doc = slurp("$top/docs/protocol.md");
+my %run;
+for my $file (glob "$top/t/unit/test_*.c") {
+    $run{$_} = $file for slurp($file) =~ /cmocka_unit_test\((\w+)\)/g;
+}
+my %told = map { $_ => 1 } $doc =~ /`(test_\w+)`/g;
+
+cmp_ok(scalar keys %told, '>', 50, 'the tables name tests');
+is_deeply([sort grep { !$run{$_} } keys %told], [],
+    'each test that is named is run');
+is_deeply([sort grep { /point\d|law\d|points\d|laws_\d/ && !$told{$_} }
+        keys %run], [], 'each test with a number is named');
+
+my @lost;
+for my $row (grep { /^\| \d+ \|/ } split /\n/, $doc) {
+    my (undef, $n, $what, $where) = split /\s*\|\s*/, $row;
+    my @files = $where =~ /(fcng_\w+\.[ch])/g;
+    my $sources = join '', map { slurp("$top/core/src/$_") } @files;
+    push @lost, "$n: no file" unless @files;
+    push @lost, map { "$n: $_" }
+        grep { $sources !~ /\b\Q$_\E\(/ } $where =~ /`(\w+)`/g;
+}
+is_deeply(\@lost, [], 'each function is where the table says');
+done_testing();
