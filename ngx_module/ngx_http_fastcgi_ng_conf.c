@@ -24,12 +24,23 @@ static char *ngx_http_fastcgi_ng_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_stderr(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_fastcgi_ng_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_fastcgi_ng_set_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_fastcgi_ng_script_check(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
     void *data);
 
 
 #define NGX_HTTP_FASTCGI_NG_HEADER_MAX  16777216
 
+
+static ngx_conf_post_t  ngx_http_fastcgi_ng_script_post =
+    { ngx_http_fastcgi_ng_script_check };
 
 static ngx_conf_post_t  ngx_http_fastcgi_ng_header_max_post =
     { ngx_http_fastcgi_ng_header_max_check };
@@ -75,15 +86,15 @@ static ngx_conf_bitmask_t  ngx_http_fastcgi_ng_next_upstream_masks[] = {
 
 #define ngx_http_fastcgi_ng_msec(name, field)                                 \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_TAKE1,                         \
-                                ngx_conf_set_msec_slot, field, NULL)
+                                ngx_http_fastcgi_ng_set_msec, field, NULL)
 
 #define ngx_http_fastcgi_ng_size(name, field)                                 \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_TAKE1,                         \
-                                ngx_conf_set_size_slot, field, NULL)
+                                ngx_http_fastcgi_ng_set_size, field, NULL)
 
 #define ngx_http_fastcgi_ng_num(name, field)                                  \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_TAKE1,                         \
-                                ngx_conf_set_num_slot, field, NULL)
+                                ngx_http_fastcgi_ng_set_num, field, NULL)
 
 #define ngx_http_fastcgi_ng_bits(name, field, masks)                          \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_1MORE,                         \
@@ -106,7 +117,7 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
     ngx_http_fastcgi_ng_special("split_path_info", NGX_CONF_TAKE1,
         ngx_http_fastcgi_ng_split_path_info),
     ngx_http_fastcgi_ng_command("script", NGX_CONF_TAKE1,
-        ngx_conf_set_str_slot, script, NULL),
+        ngx_conf_set_str_slot, script, &ngx_http_fastcgi_ng_script_post),
     ngx_http_fastcgi_ng_flag("mount", mount),
     ngx_http_fastcgi_ng_flag("check_script", check_script),
 
@@ -147,7 +158,7 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
     ngx_http_fastcgi_ng_flag("buffering", upstream.buffering),
     ngx_http_fastcgi_ng_size("buffer_size", upstream.buffer_size),
     ngx_http_fastcgi_ng_command("header_max_size", NGX_CONF_TAKE1,
-        ngx_conf_set_size_slot, header_max_size,
+        ngx_http_fastcgi_ng_set_size, header_max_size,
         &ngx_http_fastcgi_ng_header_max_post),
     ngx_http_fastcgi_ng_command("buffers", NGX_CONF_TAKE2,
         ngx_conf_set_bufs_slot, upstream.bufs, NULL),
@@ -375,6 +386,9 @@ ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf)
     u->preserve_output = 1;
 
     ngx_str_set(&u->module, "fastcgi_ng");
+
+    conf->file = cf->conf_file->file.name;
+    conf->line = cf->conf_file->line;
 
     conf->catch_stderr = NGX_CONF_UNSET_PTR;
     conf->header_max_size = NGX_CONF_UNSET_SIZE;
@@ -797,8 +811,8 @@ ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
 }
 
 
-char *
-ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+static char *
+ngx_http_fastcgi_ng_merge(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_fastcgi_ng_loc_conf_t *prev = parent;
     ngx_http_fastcgi_ng_loc_conf_t *conf = child;
@@ -838,6 +852,33 @@ ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     return ngx_http_fastcgi_ng_merge_pass(cf, conf, prev);
+}
+
+
+/* Everything is merged at the end of http{}, which is no place to look for a
+   mistake: where the block begins is. */
+
+char *
+ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_fastcgi_ng_loc_conf_t *conf = child;
+
+    char        *rv;
+    ngx_str_t    file;
+    ngx_uint_t   line;
+
+    file = cf->conf_file->file.name;
+    line = cf->conf_file->line;
+
+    cf->conf_file->file.name = conf->file;
+    cf->conf_file->line = conf->line;
+
+    rv = ngx_http_fastcgi_ng_merge(cf, parent, child);
+
+    cf->conf_file->file.name = file;
+    cf->conf_file->line = line;
+
+    return rv;
 }
 
 
@@ -1340,6 +1381,69 @@ ngx_http_fastcgi_ng_stderr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                        "\"rate=100r/s\"", &value[1], &value[2]);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* What nginx answers to a wrong value is "invalid value". */
+
+static char *
+ngx_http_fastcgi_ng_told(ngx_conf_t *cf, char *rv, char *what)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (rv == NGX_CONF_OK || rv == NGX_CONF_ERROR
+        || ngx_strncmp(rv, "invalid", 7) != 0)
+    {
+        return rv;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" does not take \"%V\", write %s",
+                       &value[0], &value[1], what);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_fastcgi_ng_set_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_fastcgi_ng_told(cf, ngx_conf_set_msec_slot(cf, cmd, conf),
+                                    "a time, as 30s or 500ms");
+}
+
+
+static char *
+ngx_http_fastcgi_ng_set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_fastcgi_ng_told(cf, ngx_conf_set_size_slot(cf, cmd, conf),
+                                    "a size, as 16k or 1m");
+}
+
+
+static char *
+ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_fastcgi_ng_told(cf, ngx_conf_set_num_slot(cf, cmd, conf),
+                                    "a number, as 3");
+}
+
+
+static char *
+ngx_http_fastcgi_ng_script_check(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t  *script = data;
+
+    if (script->len == 0 || script->data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_script %V\": write the whole path "
+                           "of the file, as \"/srv/www/index.php\"", script);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -103,6 +103,9 @@ typedef struct {
     /* the pool used last; valid while the generation is the same */
     ngx_http_fastcgi_ng_pool_t *last_pool;
     ngx_uint_t                  generation;
+
+    ngx_str_t                       file;  /* where the block begins */
+    ngx_uint_t                      line;
 } ngx_http_fastcgi_ng_loc_conf_t;
 
 
