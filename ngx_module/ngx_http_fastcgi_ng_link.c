@@ -104,7 +104,8 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
     c->recv = ngx_recv;
     c->recv_chain = ngx_recv_chain;
     c->log = log;
-    c->log_error = NGX_ERROR_ERR;
+    /* closed with bytes unread, it is reset: no more than closed */
+    c->log_error = NGX_ERROR_IGNORE_ECONNRESET;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
     c->read->log = log;

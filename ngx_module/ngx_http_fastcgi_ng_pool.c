@@ -182,8 +182,12 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
     st = ctx->stream;
 
     if (st) {
-        if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING && st->connect_err) {
-            ngx_http_fastcgi_ng_log_connect(st, st->connect_err);
+        if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING
+            && (st->connect_err || (state & NGX_PEER_FAILED)))
+        {
+            ngx_http_fastcgi_ng_log_connect(st, st->connect_err
+                                                ? st->connect_err
+                                                : NGX_ETIMEDOUT);
         }
 
         ngx_http_fastcgi_ng_stream_free(st);
@@ -273,9 +277,6 @@ ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
     st->request->upstream->peer.cached = 1;
 
     ngx_http_fastcgi_ng_stream_ready(st, conn->data);
-
-    /* a reset is no news on a kept connection */
-    st->link->connection->log_error = NGX_ERROR_IGNORE_ECONNRESET;
 
     return NGX_DONE;
 }

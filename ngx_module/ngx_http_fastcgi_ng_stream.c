@@ -728,9 +728,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
                       "%s the kept connection was closed",
                       fcng_msg_tag(FCNG_MSG_STALE));
 
-    } else if (err != FCNG_ERR_IO) {
-        /* reading has told the cause of that one */
-
+    } else {
         in.data = (char *) link->buffer;
         in.len = link->buffer ? link->fed : 0;
         hint[0] = '\0';
@@ -739,7 +737,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
             fcng_hint_protocol(hint, sizeof(hint), in);
         }
 
-        ngx_log_error(NGX_LOG_ERR, log, 0, "%s the application %s%s%s",
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s %s%s%s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err),
                       hint[0] ? ": " : "", hint);
     }
