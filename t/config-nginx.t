@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Wrong configurations of nginx: each is refused by "nginx -t" with one line
+# that has the file, the line number, what is wrong and what to write.  For
+# what shows only in the block as a whole, the line is where it begins.
+use strict;
+use warnings;
+use FCNG::Host::Nginx;
+use FCNG::Hosts;
+use FCNG::Util qw(slurp);
+use Test::More;
+
+my $pass = 'fastcgi_ng_pass 127.0.0.1:9000;';
+
+# [what, text with "@" at the start of the wrong line, what the line says, and
+# whether it needs no location around it]
+my @refused = (
+    ['a pass without an address', '@fastcgi_ng_pass;',
+        qr/invalid number of arguments in "fastcgi_ng_pass"/],
+    ['a pass to a URL', '@fastcgi_ng_pass http://127.0.0.1:9000;',
+        qr/an address and no URL: write it without the scheme, as "127/],
+    ['a pass to a FastCGI URL', '@fastcgi_ng_pass fcgi://127.0.0.1:9000;',
+        qr/an address and no URL: write it without the scheme/],
+    ['a pass to a path', '@fastcgi_ng_pass /run/app.sock;',
+        qr{the path of a socket is written "unix:/run/app.sock"}],
+    ['a pass twice', "$pass\n\@$pass",
+        qr/"fastcgi_ng_pass" directive is duplicate/],
+    ['a port that is none', '@fastcgi_ng_pass 127.0.0.1:90000;',
+        qr/invalid port in upstream "127.0.0.1:90000"/],
+    ['a socket without a path', '@fastcgi_ng_pass unix:;',
+        qr/no path in the unix domain socket in upstream "unix:"/],
+    ['an unknown word', "\@fastcgi_ng_pool max_conns=3;\n$pass",
+        qr/"fastcgi_ng_pool": .*max_conns.*max_connections/],
+    ['a word that is no number',
+        "\@fastcgi_ng_pool max_connections=many;\n$pass",
+        qr/max_connections does not take "many"; write .*as 32/],
+    ['a word that is no time',
+        "\@fastcgi_ng_pool queue_timeout=soon;\n$pass",
+        qr/queue_timeout does not take "soon"; write .*as 5s/],
+    ['a pool without a word', "\@fastcgi_ng_pool;\n$pass",
+        qr/invalid number of arguments in "fastcgi_ng_pool"/],
+    ['an address in a pool', "\@fastcgi_ng_pool 127.0.0.1:9000;\n$pass",
+        qr/"fastcgi_ng_pool": .*127\.0\.0\.1:9000.*word=value|known/],
+    ['a pattern without captures',
+        "\@fastcgi_ng_split_path_info ^.+php;\n$pass",
+        qr/must have 2 captures, .*as in "\^\(\.\+/],
+    ['a broken pattern', "\@fastcgi_ng_split_path_info ^(.+php)(;\n$pass",
+        qr/"\^\(\.\+php\)\("/],
+    ['a second pattern', "fastcgi_ng_split_path_info ^(.+php)(.*)\$;\n"
+        . "\@fastcgi_ng_split_path_info ^(.+php)(.*)\$;\n$pass",
+        qr/"fastcgi_ng_split_path_info" directive is duplicate/],
+    ['a mount in a regex',
+        "\@location ~ /x {\nfastcgi_ng_mount on;\n$pass\n}",
+        qr/"fastcgi_ng_mount on" needs a location that is a path/],
+    ['a mount in a named location',
+        "\@location \@x {\nfastcgi_ng_mount on;\n$pass\n}",
+        qr/needs a location that is a path, .*write "location \/path/],
+    ['a mount and a script', "\@location /y {\nfastcgi_ng_mount on;\n"
+        . "fastcgi_ng_script /srv/index.php;\n$pass\n}",
+        qr/contradict each other in location "\/y", remove one/],
+    ['a script that is no whole path',
+        "\@fastcgi_ng_script index.php;\n$pass",
+        qr{"fastcgi_ng_script index.php": write the whole path}],
+    ['a parameter without a value', "\@fastcgi_ng_param NAME;\n$pass",
+        qr/invalid number of arguments in "fastcgi_ng_param"/],
+    ['a parameter with an unknown word',
+        "\@fastcgi_ng_param NAME x maybe;\n$pass",
+        qr/invalid parameter "maybe"/],
+    ['a parameter written as an assignment',
+        "\@location /x {\nfastcgi_ng_param NAME=x y;\n$pass\n}",
+        qr/"fastcgi_ng_param NAME=x": a name must not be empty nor hold "="/],
+    ['a flag that is none', "\@fastcgi_ng_mount maybe;\n$pass",
+        qr/"maybe" in "fastcgi_ng_mount" .*must be "on" or "off"/],
+    ['defaults that are none', "\@fastcgi_ng_default_params 1;\n$pass",
+        qr/"1" in "fastcgi_ng_default_params" .*must be "on" or "off"/],
+    ['a check that is none', "\@fastcgi_ng_check_script sure;\n$pass",
+        qr/"sure" in "fastcgi_ng_check_script" .*must be "on" or "off"/],
+    ['a buffering that is none', "\@fastcgi_ng_buffering 8k;\n$pass",
+        qr/"8k" in "fastcgi_ng_buffering" .*must be "on" or "off"/],
+    ['a head too small', "\@fastcgi_ng_header_max_size 100;\n$pass",
+        qr/must be between 256 and 16m, its default is 64k/],
+    ['a head too large', "\@fastcgi_ng_header_max_size 1g;\n$pass",
+        qr/"1g", write a size, as 16k or 1m/],
+    ['a size that is none', "\@fastcgi_ng_buffer_size big;\n$pass",
+        qr/"fastcgi_ng_buffer_size" does not take "big", write .*as 16k/],
+    ['a time that is none', "\@fastcgi_ng_read_timeout never;\n$pass",
+        qr/"fastcgi_ng_read_timeout" .*"never", write .*as 30s/],
+    ['a whole time that is none', "\@fastcgi_ng_request_timeout none;\n$pass",
+        qr/"fastcgi_ng_request_timeout" .*"none", write .*as 30s/],
+    ['a level that is none', "\@fastcgi_ng_stderr loud;\n$pass",
+        qr/"fastcgi_ng_stderr loud": write off, debug/],
+    ['a rate that is none', "\@fastcgi_ng_stderr warn rate=9;\n$pass",
+        qr{"fastcgi_ng_stderr warn rate=9": .*"rate=100r/s"}],
+    ['a condition that is none', "\@fastcgi_ng_next_upstream sometimes;\n$pass",
+        qr/invalid value "sometimes"/],
+    ['tries that are none', "\@fastcgi_ng_next_upstream_tries all;\n$pass",
+        qr/"fastcgi_ng_next_upstream_tries" .*"all", write a number/],
+    ['one buffer', "\@location /z {\nfastcgi_ng_buffers 1 4k;\n$pass\n}",
+        qr/must be at least 2 "fastcgi_ng_buffers"/],
+    ['busy buffers that are too small',
+        "\@location /z {\nfastcgi_ng_busy_buffers_size 1k;\n$pass\n}",
+        qr/"fastcgi_ng_busy_buffers_size" must be .*write \d+ or more/],
+    ['temporary files that are too small',
+        "\@location /z {\nfastcgi_ng_max_temp_file_size 1k;\n$pass\n}",
+        qr/must be zero, .*write 0 or \d+ or more/],
+    ['a cache that is not there', "\@location /z {\nfastcgi_ng_cache none;\n"
+        . "fastcgi_ng_cache_key x;\n$pass\n}",
+        qr/zone "none" is unknown, write "fastcgi_ng_cache_path PATH/],
+    ['a cache and a store', "location /z {\nfastcgi_ng_store on;\n"
+        . "\@fastcgi_ng_cache none;\n$pass\n}",
+        qr/"fastcgi_ng_cache" .*incompatible with "fastcgi_ng_store"/],
+    ['a pass in the server', "}\nserver {\n\@$pass",
+        qr/"fastcgi_ng_pass" directive is not allowed here/, 'bare'],
+);
+
+my $missing = FCNG::Host::Nginx->missing;
+$missing //= 'nginx is not among the hosts to test'
+    if !grep { $_ eq 'nginx' } FCNG::Hosts::wanted();
+plan skip_all => $missing if $missing;
+
+sub configure {
+    my ($text, $bare) = @_;
+    my $host = FCNG::Host::Nginx->new;
+    $text = "location /x {\n$text\n}" if !$bare && $text !~ /^\@?location/;
+    (my $plain = $text) =~ s/\@(?=fastcgi|location)//;
+    $host->server(nginx => "#MARK\n$plain\n");
+    my ($exit, $said) = $host->test_conf;
+    my $lead = (split /^#MARK$/m, slurp($host->dir . '/nginx.conf'))[0];
+    my $before = (split /\@(?=fastcgi|location)/, $text)[0];
+    return ($host, $exit, $said,
+        2 + ($lead =~ tr/\n//) + ($before =~ tr/\n//));
+}
+
+subtest 'the same file without a mistake' => sub {
+    my (undef, $exit, $said) = configure($pass);
+    is($exit, 0, 'is taken') or diag($said);
+};
+
+for my $case (@refused) {
+    my ($what, $text, $says, $bare) = @$case;
+    my ($host, $exit, $said, $line) = configure($text, $bare);
+    my $file = $host->dir . '/nginx.conf';
+    my @lines = grep { /\[emerg\]/ } split /\n/, $said;
+    ok($exit != 0 && @lines == 1 && $lines[0] =~ $says
+        && $lines[0] =~ / in \Q$file\E:$line$/,
+        "refused: $what") or diag("exit $exit, wanted line $line:\n$said");
+}
+
+subtest 'keepalive in an upstream of ours' => sub {
+    my $host = FCNG::Host::Nginx->new;
+    $host->main(nginx => "upstream php {\nserver 127.0.0.1:9000;\n"
+        . "keepalive 7;\n}\n");
+    $host->server(nginx => "location / {\nfastcgi_ng_pass php;\n}\n");
+    my ($exit, $said) = $host->test_conf;
+    is($exit, 0, 'is taken');
+    like($said, qr/\[warn\]\ "keepalive"\ has\ no\ effect\ on\ fastcgi_ng_pass\ in
+        \ upstream\ "php"\ in\ \S+nginx\.conf:\d+,\ write
+        \ "fastcgi_ng_pool\ max_idle=7;"/x, 'and warned of');
+};
+
+done_testing();
