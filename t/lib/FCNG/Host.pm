@@ -169,6 +169,9 @@ sub stop {
 
 sub signal { kill $_[1], $_[0]{pid} }
 
+# Whether reload() can do anything.
+sub reloads { 1 }
+
 # Takes a changed configuration; waits until new workers serve and, unless
 # told otherwise, the old ones are gone.
 sub reload {

@@ -57,11 +57,13 @@ sub command {
         "$self->{dir}/logs/startup.log");
 }
 
+# Threads are watched in one process: there is no other to start, or to stop.
+sub single { $_[0]{single} || ($ENV{FCNG_SAN} // '') =~ /thread/ }
+sub reloads { !$_[0]->single }
+
 sub launch {
     my ($self) = @_;
-    # Threads are watched in one process: there is no other to start.
-    my $single = $self->{single} || ($ENV{FCNG_SAN} // '') =~ /thread/;
-    return $self->SUPER::launch($single ? '-X' : '-DFOREGROUND');
+    return $self->SUPER::launch($self->single ? '-X' : '-DFOREGROUND');
 }
 
 sub console {
