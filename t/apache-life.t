@@ -96,6 +96,8 @@ sub try_mpm {
 }
 
 my @mpms = $ENV{FCNG_MPM} // qw(event worker prefork);
+@mpms = grep { $_ ne 'event' } @mpms # see FCNG::Host::Apache
+    if ($ENV{FCNG_SAN} // '') =~ /thread/;
 my @wanted = grep { $_ eq 'apache' } FCNG::Hosts->wanted;
 plan skip_all => 'apache is not among the hosts to test' if !@wanted;
 for my $mpm (@mpms) {

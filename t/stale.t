@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use FCNG::App;
 use FCNG::Hosts;
+use FCNG::Util qw(wait_until);
 use Test::More;
 
 FCNG::Hosts->each(sub {
@@ -38,6 +39,11 @@ FCNG::Hosts->each(sub {
             my $r = $host->request($method, '/app/x?close', seconds => 5,
                 $method eq 'POST' ? (body => "body $n") : ());
             is($r->{status}, 200, "$method after an idle close, $n");
+            # While it is still closing, a POST may meet it.
+            wait_until(5, sub {
+                my ($opened, $closed) = $app->counts;
+                return $opened == $closed;
+            });
         }
     }
 

@@ -40,7 +40,13 @@ sub missing {
     return;
 }
 
-sub mpm { $_[0]{mpm} || $ENV{FCNG_MPM} || 'event' }
+# The event MPM in one process (-X) may crash when it is told to stop: its main
+# thread looks at listening sockets that another has closed.
+sub mpm {
+    my ($self) = @_;
+    return $self->{mpm} || $ENV{FCNG_MPM}
+        || ($self->single ? 'worker' : 'event');
+}
 
 sub load {
     my (@names) = @_;
