@@ -777,7 +777,8 @@ ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
     if (conf->mount) {
         if (conf->script.len) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"fastcgi_ng_mount\" and \"fastcgi_ng_script\" "
+                               "\"fastcgi_ng_mount\" and "
+                               "\"fastcgi_ng_script\" "
                                "contradict each other in location \"%V\", "
                                "remove one of them", &clcf->name);
             return NGX_CONF_ERROR;

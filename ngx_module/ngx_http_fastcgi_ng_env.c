@@ -14,7 +14,7 @@
 #define NGX_HTTP_FASTCGI_NG_FIELDS  64
 
 
-/* Grows once to the size of the largest block and is used for every request. */
+/* Grows once to the size of the largest block; used for every request. */
 static fcng_params  ngx_http_fastcgi_ng_block;
 
 
@@ -442,7 +442,8 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
 /* facts */
 
 static ngx_inline void
-ngx_http_fastcgi_ng_fact(fcng_env *env, enum fcng_env_var var, ngx_str_t *value)
+ngx_http_fastcgi_ng_fact(fcng_env *env, enum fcng_env_var var,
+    ngx_str_t *value)
 {
     env->var[var].data = value->data ? (char *) value->data : "";
     env->var[var].len = value->len;

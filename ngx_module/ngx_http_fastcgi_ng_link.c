@@ -4,8 +4,8 @@
  * on it while no stream owns it.
  *
  * A link is in one of four states: connecting (its stream waits), busy (it has
- * a stream), draining (a request's stream has gone, END_REQUEST is awaited) and
- * idle (the pool keeps it; readable then means that it is over).
+ * a stream), draining (a request's stream has gone, END_REQUEST is awaited)
+ * and idle (the pool keeps it; readable then means that it is over).
  *
  * Bytes that were read are borrowed by the core until it has turned them into
  * events.  They lie in a buffer that goes back to the worker's free list as
@@ -329,7 +329,8 @@ ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link)
  */
 
 ngx_int_t
-ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link, ngx_log_t *log)
+ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
+    ngx_log_t *log)
 {
     size_t             i, n, size;
     ssize_t            sent;

@@ -172,7 +172,8 @@ ngx_http_fastcgi_ng_get_ctx(ngx_http_request_t *r)
 /* fastcgi_ng_split_path_info */
 
 ngx_int_t
-ngx_http_fastcgi_ng_split(ngx_http_request_t *r, ngx_http_fastcgi_ng_ctx_t *ctx)
+ngx_http_fastcgi_ng_split(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
 {
 #if (NGX_PCRE)
     int                              captures[(1 + 2) * 3];

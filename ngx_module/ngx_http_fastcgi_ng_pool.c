@@ -7,9 +7,9 @@
  * upstream{} block) and then the worker's pool of that server's address for a
  * connection: one that is idle, a new one, or a place in the queue.
  *
- * peer.get sets pc->sockaddr, socklen and name before it returns, and hands out
- * a fake connection (stream.c): NGX_DONE when it can be used at once, NGX_AGAIN
- * while it waits for a name, a place or a connection.
+ * peer.get sets pc->sockaddr, socklen and name before it returns, and hands
+ * out a fake connection (stream.c): NGX_DONE when it can be used at once,
+ * NGX_AGAIN while it waits for a name, a place or a connection.
  */
 
 
@@ -249,7 +249,8 @@ ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
         u->state->peer = pc->name;
     }
 
-    st->pool = ngx_http_fastcgi_ng_pool_find(st->conf, pc, ctx->upstream->pool);
+    st->pool = ngx_http_fastcgi_ng_pool_find(st->conf, pc,
+                                             ctx->upstream->pool);
     if (st->pool == NULL) {
         return NGX_ERROR;
     }
@@ -516,7 +517,8 @@ ngx_http_fastcgi_ng_resolve(ngx_http_fastcgi_ng_stream_t *st)
     if (resolver == NGX_NO_RESOLVER) {
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
                       "%s no resolver defined to resolve \"%V\", "
-                      "write \"resolver ADDRESS;\" or an upstream of that name",
+                      "write \"resolver ADDRESS;\" or an upstream of that "
+                      "name",
                       fcng_msg_tag(FCNG_MSG_CONNECT), &ur->host);
         return NGX_DECLINED;
     }
@@ -964,7 +966,8 @@ ngx_http_fastcgi_ng_connect_facts(ngx_http_fastcgi_ng_pool_t *pool,
 /* An application that is down would fill the log: once, then one a second. */
 
 static void
-ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
+ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_err_t err)
 {
     char                         hint[512], owner[128];
     u_char                       errstr[NGX_MAX_ERROR_STR], *last;

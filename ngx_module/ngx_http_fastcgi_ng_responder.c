@@ -285,7 +285,8 @@ ngx_http_fastcgi_ng_stdin_length(ngx_http_request_t *r)
     }
 
     if (r->request_body_no_buffering) {
-        return r->headers_in.content_length_n;
+        /* of a chunked body nginx counts there what it has read so far */
+        return r->headers_in.chunked ? -1 : r->headers_in.content_length_n;
     }
 
     length = 0;

@@ -6,9 +6,9 @@
  * Invariants (they hold for every event method):
  *
  *   - active == !ready at every change of the fake events, set by one macro:
- *     then ngx_handle_read_event() and ngx_handle_write_event() never reach the
- *     event method.  After an end or an error ready stays set; a further recv()
- *     answers NGX_AGAIN.
+ *     then ngx_handle_read_event() and ngx_handle_write_event() never reach
+ *     the event method.  After an end or an error ready stays set; a further
+ *     recv() answers NGX_AGAIN.
  *   - recv() returns 0 only when the application has ended the response
  *     (END_REQUEST, or an ended STDOUT): a connection that is lost is
  *     NGX_ERROR, or a cut response would be a complete one.
@@ -591,7 +591,7 @@ ngx_http_fastcgi_ng_stderr_line(ngx_http_fastcgi_ng_stream_t *st,
         }
 
         ngx_log_error(conf->stderr_level, log, 0,
-                      "%s FastCGI sent in stderr: \"%V\"",
+                      "%s STDERR: %V",
                       fcng_msg_tag(FCNG_MSG_STDERR), &text);
     }
 
@@ -603,7 +603,8 @@ ngx_http_fastcgi_ng_stderr_line(ngx_http_fastcgi_ng_stream_t *st,
 
     for (i = 0; i < conf->catch_stderr->nelts; i++) {
         if (pattern[i].len <= text.len
-            && ngx_strlcasestrn(text.data, text.data + text.len, pattern[i].data,
+            && ngx_strlcasestrn(text.data, text.data + text.len,
+                                pattern[i].data,
                                 pattern[i].len - 1))
         {
             st->ctx->signal = NGX_HTTP_UPSTREAM_INVALID_HEADER;
@@ -692,12 +693,12 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
                       ngx_http_fastcgi_ng_tag(ev->error),
                       fcng_strerror(ev->error));
 
-        if ((ev->error == FCNG_ERR_OVERLOADED
-             || ev->error == FCNG_ERR_CANT_MPX)
+        if (ev->error == FCNG_ERR_OVERLOADED
             && st->received == 0
             && st->request->upstream->peer.tries <= 1)
         {
-            ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
+            ngx_http_fastcgi_ng_stream_refuse(st,
+                                              NGX_HTTP_SERVICE_UNAVAILABLE);
         }
     }
 
@@ -712,6 +713,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
     char                         hint[256];
     fcng_str                     in;
     ngx_log_t                   *log;
+    const char                  *where;
     ngx_http_fastcgi_ng_link_t  *link;
 
     link = st->link;
@@ -737,8 +739,12 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
             fcng_hint_protocol(hint, sizeof(hint), in);
         }
 
-        ngx_log_error(NGX_LOG_ERR, log, 0, "%s %s%s%s",
-                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err),
+        where = st->ctx->head.done ? "in the response's body"
+                : st->received ? "in the response's head"
+                : "before the response";
+
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s %s, %s%s%s",
+                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err), where,
                       hint[0] ? ": " : "", hint);
     }
 
@@ -759,6 +765,7 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
 
     case FCNG_EV_STDOUT:
         ngx_http_fastcgi_ng_dest_copy(dest, ev->bytes.data, ev->bytes.len);
+        st->received += ev->bytes.len;
         break;
 
     case FCNG_EV_STDERR:
@@ -884,6 +891,7 @@ ngx_http_fastcgi_ng_fill(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     } else if (placed) {
         ngx_http_fastcgi_ng_answered(st);
         ngx_http_fastcgi_ng_dest_advance(dest, placed);
+        st->received += placed;
     }
 
     return NGX_DONE;
@@ -932,10 +940,9 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
             || fcng_conn_unread(st->link->fcng) > 0
             || st->link->connection->read->ready;
 
-    if (dest.done) {
-        st->received += dest.done;
-
-    } else if (st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal) {
+    if (dest.done == 0
+        && (st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal))
+    {
         return ngx_http_fastcgi_ng_tell_end(st, in);
     }
 
@@ -962,7 +969,8 @@ ngx_http_fastcgi_ng_recv(ngx_connection_t *c, u_char *buf, size_t size)
     in.buf = &b;
     in.next = NULL;
 
-    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, &in, 0);
+    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, &in,
+                                    0);
 }
 
 

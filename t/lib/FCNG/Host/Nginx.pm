@@ -102,6 +102,7 @@ events {
 http {
     default_type text/plain;
     access_log off;
+    keepalive_requests 1000000;
     $temp
     $ours
     client_max_body_size 1g;
