@@ -676,7 +676,7 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
                               NGX_LOG_ERR);
 
     if (conf->stderr_rate == NGX_CONF_UNSET_UINT) {
-        conf->stderr_rate = 0;
+        conf->stderr_rate = 100;
     }
 
     fcng_rate_init(&conf->stderr_limit, conf->stderr_rate);

@@ -578,7 +578,7 @@ ngx_http_fastcgi_ng_grow(ngx_http_request_t *r)
 }
 
 
-static void
+static ngx_int_t
 ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx)
 {
@@ -605,7 +605,7 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
     }
 
     if (r->cached || st == NULL) {
-        return;
+        return NGX_OK;
     }
 
     if (st->state == NGX_HTTP_FASTCGI_NG_SYNTHETIC) {
@@ -625,7 +625,7 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
     head_max = u->conf->buffer_size;
 
     if ((size_t) (b->end - b->start) <= head_max) {
-        return;
+        return NGX_OK;
     }
 
     /* The cache wants the head within buffer_size, when it reads it again. */
@@ -644,7 +644,22 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         if (b->end < b->last) {
             b->end = b->last;
         }
+
+        if (b->end == b->start) {
+            /* the head has filled the buffer: the body needs another one */
+
+            b->start = ngx_palloc(r->pool, head_max);
+            if (b->start == NULL) {
+                return NGX_ERROR;
+            }
+
+            b->pos = b->start;
+            b->last = b->start;
+            b->end = b->start + head_max;
+        }
     }
+
+    return NGX_OK;
 }
 
 
@@ -686,8 +701,7 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         if (ctx->head.done) {
             b->pos += n;
-            ngx_http_fastcgi_ng_head_done(r, ctx);
-            return NGX_OK;
+            return ngx_http_fastcgi_ng_head_done(r, ctx);
         }
 
         if (field.name.len) {

@@ -799,6 +799,34 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
 }
 
 
+/* nginx breaks a short response off without a word on whose fault it is. */
+
+static void
+ngx_http_fastcgi_ng_check_length(ngx_http_fastcgi_ng_stream_t *st)
+{
+    off_t        length;
+    fcng_head   *head;
+
+    head = &st->ctx->head;
+
+    if (!head->done || head->content_length == FCNG_LENGTH_UNKNOWN
+        || st->request->method == NGX_HTTP_HEAD
+        || head->status == NGX_HTTP_NO_CONTENT
+        || head->status == NGX_HTTP_NOT_MODIFIED)
+    {
+        return;
+    }
+
+    length = st->received - (off_t) head->size;
+
+    if (length < (off_t) head->content_length) {
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s %s",
+                      ngx_http_fastcgi_ng_tag(FCNG_ERR_BODY_SHORT),
+                      fcng_strerror(FCNG_ERR_BODY_SHORT));
+    }
+}
+
+
 /* The end of everything, told once. */
 
 static ssize_t
@@ -832,6 +860,8 @@ ngx_http_fastcgi_ng_tell_end(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
         st->read.error = 1;
         return NGX_ERROR;
     }
+
+    ngx_http_fastcgi_ng_check_length(st);
 
     st->read.eof = 1;
 

@@ -85,7 +85,7 @@ FCNG::Hosts->each(sub {
     is($r->{status}, 503, 'max_queue=0: 503');
     cmp_ok(time - $start, '<', 0.3, 'at once');
     like($r->header('Retry-After'), qr/^\d+$/, 'with Retry-After');
-    like($host->wait_log(qr/FCNG012/), qr/max_connections, max_queue/,
+    like($host->wait_log(qr/FCNG012/), qr/max_connections.*max_queue/,
         'the log says why');
     $app{queue}->open_gate('release');
     is($holder->response(seconds => 5)->{status}, 200, 'the other is served');
