@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What a reload finds open: idle connections to applications are closed at
+# once, whatever idle_timeout says, while responses that are under way come
+# to their end, and the old processes go.
+use strict;
+use warnings;
+use FCNG::App;
+use FCNG::Hosts;
+use FCNG::Util qw(wait_until);
+use Test::More;
+use Time::HiRes qw(time);
+
+sub reloads {
+    my ($host) = @_;
+    my $app = FCNG::App->new(request => sub {
+        my ($r) = @_;
+        $r->out("Content-Type: text/plain\r\n\r\nbegin ");
+        $r->wait_gate('go') if $r->action eq 'long';
+        $r->out('end');
+        $r->end;
+    });
+    my @unsent = $host->is_nginx ? (options => { buffering => 'off' }) : ();
+    $host->location('/app/', app => $app, @unsent,
+        pool => { idle_timeout => '1h' })->start;
+
+    # Three connections at once, of which two are idle then.
+    my @clients = map { $host->client } 1 .. 3;
+    $_->request_on('GET', '/app/long', part => 1) for @clients[0, 1];
+    $app->wait_event('request', count => 2);
+    $app->open_gate('go');
+    is($_->rest(seconds => 5)->{body}, 'begin end', 'a response')
+        for @clients[0, 1];
+    $_->close for @clients;
+    $app->close_gate('go');
+    my $slow = $host->client;
+    $slow->request_on('GET', '/app/long', part => 1);
+    $app->wait_event('request', count => 3) or diag('no third request');
+    my ($opened, $closed) = $app->counts;
+    cmp_ok($opened - $closed, '>=', 2, 'idle connections are kept');
+
+    my %old = map { $_ => 1 } $host->workers;
+    my $from = time;
+    ok($host->reload(keep_old => 1), 'reload');
+    my $left = 0;
+    ok(wait_until(3, sub {
+        ($opened, $closed) = $app->counts;
+        return ($left = $opened - $closed) <= 1;
+    }), 'idle connections are closed at once')
+        or diag("$left are open");
+    cmp_ok(time - $from, '<', 6, 'that took little time');
+    is(scalar(() = $host->get('/index.html')->{status} == 200), 1,
+        'the new processes serve');
+
+    $app->open_gate('go');
+    my $r = $slow->rest(seconds => 5);
+    is($r->{body}, 'begin end', 'the response under way comes to its end');
+    ok($r->{complete}, 'and is whole');
+    $slow->close;
+    ok(wait_until(10, sub { !grep { $old{$_} } $host->workers }),
+        'the old processes are gone') or diag(join ' ', $host->workers);
+}
+
+# Prefork has a process for each request: a graceful restart is its own case.
+if (grep { $_ eq 'apache' } FCNG::Hosts::wanted()) {
+    my $missing = FCNG::Host::Apache->missing;
+    if (!$missing) {
+        subtest 'apache prefork' => sub {
+            my $host = FCNG::Host::Apache->new(mpm => 'prefork');
+            eval { reloads($host); 1 } or fail("the test died: $@");
+            $host->finish;
+        };
+    }
+}
+
+FCNG::Hosts->each(\&reloads);
