@@ -65,3 +65,23 @@ enum fcng_msg fcng_msg_of(int err)
         return FCNG_MSG_REQUEST;
     }
 }
+
+enum fcng_counter fcng_counter_of(int err)
+{
+    static const uint8_t of[FCNG_MSG_COUNT] = {
+        [FCNG_MSG_CONNECT] = FCNG_COUNT_CONNECT,
+        [FCNG_MSG_IO] = FCNG_COUNT_CLOSED,
+        [FCNG_MSG_TIMEOUT] = FCNG_COUNT_TIMEOUT,
+        [FCNG_MSG_CLOSED] = FCNG_COUNT_CLOSED,
+        [FCNG_MSG_PROTOCOL] = FCNG_COUNT_PROTOCOL,
+        [FCNG_MSG_STATUS] = FCNG_COUNT_REFUSED,
+        [FCNG_MSG_UNKNOWN_ROLE] = FCNG_COUNT_REFUSED,
+        [FCNG_MSG_HEAD] = FCNG_COUNT_HEAD,
+        [FCNG_MSG_BODY_LENGTH] = FCNG_COUNT_HEAD,
+    };
+    if (err == FCNG_OK) {
+        return FCNG_COUNT_COMPLETE;
+    }
+    uint8_t counter = of[fcng_msg_of(err)];
+    return counter != 0 ? (enum fcng_counter)counter : FCNG_COUNT_OTHER;
+}

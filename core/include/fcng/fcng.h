@@ -775,6 +775,114 @@ typedef struct fcng_pool_counts {
 
 void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts);
 
+/* -------------------------------------------------------------- share --- */
+
+/*
+ * What the processes of one server know of each other: a limit holds over all
+ * of them, an idle connection of one gives way to a request of another, and
+ * the counters of all can be read by any.
+ *
+ * The host maps one piece of memory, of zeros at first, into every process
+ * that may ask an application, and keeps it over reloads.  Each process joins
+ * with its own pid and attaches its pools by their addresses.  A process that
+ * was killed is noticed by the others within a second.
+ *
+ * Safe for the threads of a process; joining and leaving are for one thread.
+ */
+#define FCNG_SHARE_SLOTS 256     /* processes */
+#define FCNG_SHARE_ADDRESSES 256
+#define FCNG_SHARE_TICKETS 4096  /* connections that a limit can count */
+#define FCNG_SHARE_KEY 232       /* longest address, with its end */
+
+typedef struct fcng_share fcng_share;
+typedef struct fcng_seat fcng_seat;
+
+/* What the core cannot do itself. */
+typedef struct fcng_share_host {
+    /* A process of that number exists. */
+    bool (*alive)(uint32_t pid, void *ctx);
+    /* Makes the process of that slot ask its pools again: fcng_pool_expire()
+       and fcng_pool_next().  NULL: nobody can be woken, everyone looks ten
+       times a second. */
+    void (*wake)(unsigned slot, void *ctx);
+    /* Lets another process run (sched_yield). */
+    void (*pause)(void *ctx);
+    void *ctx;
+} fcng_share_host;
+
+/* Bytes of the memory, aligned to 64; most of it is never touched. */
+size_t fcng_share_size(void);
+
+/*
+ * Takes part, as process |pid|.  NULL: no memory, or 256 processes take part
+ * already: limits then hold within the process.
+ */
+fcng_share *fcng_share_join(const fcng_mem *mem, void *memory, uint32_t pid,
+                            const fcng_share_host *host);
+
+/* Ends it; every pool is detached. */
+void fcng_share_leave(fcng_share *share);
+
+/* This process' number, 0 to 255, as in |wake|. */
+unsigned fcng_share_slot(const fcng_share *share);
+
+/* This process at the address |key| (more than 231 bytes are cut off).  NULL:
+   no memory, or 256 addresses are known and all in use. */
+fcng_seat *fcng_share_attach(fcng_share *share, fcng_str key);
+void fcng_share_detach(fcng_seat *seat);
+
+/* What there is now, and what has happened. */
+enum fcng_gauge {
+    FCNG_GAUGE_CONNECTIONS, /* open or being opened */
+    FCNG_GAUGE_IDLE,
+    FCNG_GAUGE_WAITING,     /* requests in the queue */
+    FCNG_GAUGE_ACTIVE,      /* requests under way */
+    FCNG_GAUGES
+};
+
+enum fcng_counter {
+    FCNG_COUNT_OPENED,      /* connections */
+    FCNG_COUNT_REUSED,      /* requests on a kept connection */
+    FCNG_COUNT_REQUESTS,    /* given a connection */
+    FCNG_COUNT_COMPLETE,    /* END_REQUEST with REQUEST_COMPLETE */
+    FCNG_COUNT_ABORTED,     /* the client left */
+    FCNG_COUNT_RETRIED,     /* asked again after a failure */
+    FCNG_COUNT_STALE,       /* a kept connection was dead and was replaced */
+    FCNG_COUNT_QUEUED,      /* had to wait */
+    FCNG_COUNT_QUEUE_FULL,
+    FCNG_COUNT_QUEUE_TIMEOUT,
+    FCNG_COUNT_CONNECT,     /* failures: connecting, */
+    FCNG_COUNT_TIMEOUT,     /* time-outs, */
+    FCNG_COUNT_CLOSED,      /* closed before END_REQUEST, */
+    FCNG_COUNT_PROTOCOL,    /* bytes that are no FastCGI, */
+    FCNG_COUNT_REFUSED,     /* OVERLOADED, CANT_MPX_CONN, UNKNOWN_ROLE, */
+    FCNG_COUNT_HEAD,        /* a head that is missing or malformed, */
+    FCNG_COUNT_OTHER,       /* all else */
+    FCNG_COUNTERS
+};
+
+/* An address, over all processes. */
+typedef struct fcng_share_row {
+    char address[FCNG_SHARE_KEY];
+    unsigned processes;
+    uint64_t gauge[FCNG_GAUGES];
+    uint64_t count[FCNG_COUNTERS];
+} fcng_share_row;
+
+/* Reads the row |index|, counted from 0; false: there is none. */
+bool fcng_share_read(fcng_share *share, unsigned index, fcng_share_row *row);
+
+/* The counter that a request's failure with |err| belongs to; FCNG_OK:
+   _COMPLETE. */
+enum fcng_counter fcng_counter_of(int err);
+
+/* The pool's limits hold, and its numbers count, over all processes from now
+   on.  Before its first use; detach the seat after fcng_pool_del(). */
+void fcng_pool_share(fcng_pool *pool, fcng_seat *seat);
+
+/* Counts what the pool cannot see: a request's end, a retry, an abort. */
+void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter);
+
 /* ------------------------------------------------------------- address --- */
 
 enum fcng_address_kind {

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One address as all processes of the server see it: tickets for connections,
+ * who waits since when, whose connection got no byte yet.
+ *
+ * Whoever is to wait first says so and then looks for a ticket once more;
+ * whoever frees a ticket looks for waiters afterwards.  So one of the two sees
+ * the other (all of it is sequentially consistent).
+ */
+#include "fcng_seat.h"
+
+static uint16_t own(const fcng_seat *seat)
+{
+    return (uint16_t)(seat->share->slot + 1);
+}
+
+static void wake(const fcng_seat *seat, unsigned slot)
+{
+    const fcng_share_host *host = &seat->share->host;
+    if (host->wake != NULL) {
+        host->wake(slot, host->ctx);
+    }
+}
+
+/* --- who waits --- */
+
+/* The slot of another process whose oldest request waits longest, or
+   FCNG_SHARE_SLOTS. */
+static unsigned oldest_waiter(const fcng_seat *seat, uint64_t *since_us)
+{
+    const fcng_entry *entry = seat->entry;
+    unsigned oldest = FCNG_SHARE_SLOTS;
+    unsigned slot = fcng_bit_next(entry->waits, 0);
+    for (; slot < FCNG_SHARE_SLOTS;
+         slot = fcng_bit_next(entry->waits, slot + 1)) {
+        uint64_t since = atomic_load(&entry->cell[slot].wait_us);
+        if (slot != seat->share->slot && since != 0
+            && (oldest == FCNG_SHARE_SLOTS || since < *since_us)) {
+            oldest = slot;
+            *since_us = since;
+        }
+    }
+    return oldest;
+}
+
+/* |waiter| (since |other_us|) is to be served before ours of |since_us|. */
+static bool goes_first(unsigned waiter, uint64_t other_us, uint64_t since_us)
+{
+    return waiter < FCNG_SHARE_SLOTS
+           && (since_us == 0 || other_us + FCNG_SEAT_PATIENCE_US < since_us);
+}
+
+bool fcng_seat_must_give(const fcng_seat *seat, uint64_t since_us)
+{
+    uint64_t other_us = 0;
+    unsigned waiter = oldest_waiter(seat, &other_us);
+    return goes_first(waiter, other_us, since_us);
+}
+
+static void publish(fcng_seat *seat, _Atomic uint64_t *since,
+                    _Atomic uint64_t *bits, uint64_t since_us)
+{
+    if (atomic_load_explicit(since, memory_order_relaxed) == since_us) {
+        return;
+    }
+    atomic_store(since, since_us);
+    if (since_us != 0) {
+        fcng_bit_set(bits, seat->share->slot);
+    } else {
+        fcng_bit_clear(bits, seat->share->slot);
+    }
+}
+
+void fcng_seat_waits(fcng_seat *seat, uint64_t since_us)
+{
+    publish(seat, &seat->cell->wait_us, seat->entry->waits, since_us);
+}
+
+void fcng_seat_unproven(fcng_seat *seat, uint64_t since_us)
+{
+    publish(seat, &seat->cell->unproven_us, seat->entry->unproven, since_us);
+}
+
+bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
+                          uint64_t now_us)
+{
+    const fcng_entry *entry = seat->entry;
+    unsigned slot = fcng_bit_next(entry->unproven, 0);
+    for (; slot < FCNG_SHARE_SLOTS;
+         slot = fcng_bit_next(entry->unproven, slot + 1)) {
+        uint64_t since = atomic_load(&entry->cell[slot].unproven_us);
+        if (slot != seat->share->slot && since != 0
+            && since + patience_us < now_us) {
+            fcng_share_sweep(seat->share, now_us);
+            return true;
+        }
+    }
+    return false;
+}
+
+void fcng_seat_ring(fcng_seat *seat)
+{
+    fcng_entry *entry = seat->entry;
+    unsigned slot = fcng_bit_next(entry->attached, 0);
+    for (; slot < FCNG_SHARE_SLOTS;
+         slot = fcng_bit_next(entry->attached, slot + 1)) {
+        if (slot != seat->share->slot
+            && atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_IDLE]) > 0) {
+            wake(seat, slot);
+        }
+    }
+}
+
+/* --- tickets --- */
+
+static uint32_t tickets_taken(const fcng_entry *entry)
+{
+    uint32_t top = atomic_load(&entry->top), n = 0;
+    for (uint32_t i = 0; i < top; i++) {
+        n += atomic_load_explicit(&entry->ticket[i], memory_order_relaxed)
+             != 0;
+    }
+    return n;
+}
+
+/* Changes the first ticket below |end| that is |from|; its number, or -1. */
+static int change_ticket(fcng_entry *entry, uint32_t end, uint16_t from,
+                         uint16_t to)
+{
+    for (uint32_t i = 0; i < end; i++) {
+        uint16_t seen = atomic_load(&entry->ticket[i]);
+        if (seen == from
+            && atomic_compare_exchange_strong(&entry->ticket[i], &seen, to)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void raise_top(fcng_entry *entry, uint32_t top)
+{
+    uint32_t before = atomic_load(&entry->top);
+    while (before < top
+           && !atomic_compare_exchange_weak(&entry->top, &before, top)) {
+    }
+}
+
+static bool take_granted(fcng_seat *seat)
+{
+    fcng_entry *entry = seat->entry;
+    uint16_t granted = (uint16_t)(own(seat) | TICKET_GRANTED);
+    if (atomic_load(&seat->cell->granted) == 0
+        || change_ticket(entry, atomic_load(&entry->top), granted, own(seat))
+           < 0) {
+        return false;
+    }
+    atomic_fetch_sub(&seat->cell->granted, 1);
+    return true;
+}
+
+/*
+ * A limit that became smaller finds tickets above it taken: they count too,
+ * and since two processes may take the last one at the same time, both count
+ * again afterwards.
+ */
+static bool take_free(fcng_seat *seat, uint32_t cap)
+{
+    fcng_entry *entry = seat->entry;
+    uint32_t end = FCNG_MIN(cap, FCNG_SHARE_TICKETS);
+    raise_top(entry, end);
+    if (atomic_load(&entry->top) > end && tickets_taken(entry) >= end) {
+        return false;
+    }
+    int taken = change_ticket(entry, end, 0, own(seat));
+    if (taken >= 0 && atomic_load(&entry->top) > end
+        && tickets_taken(entry) > end) {
+        atomic_store(&entry->ticket[taken], 0);
+        return false;
+    }
+    return taken >= 0;
+}
+
+/* Without a limit a ticket only tells others, who may have one, of us. */
+static void take_any(fcng_seat *seat)
+{
+    fcng_entry *entry = seat->entry;
+    uint32_t top = atomic_load(&entry->top);
+    if (change_ticket(entry, top, 0, own(seat)) < 0
+        && top < FCNG_SHARE_TICKETS) {
+        raise_top(entry, FCNG_MIN(top + 64, FCNG_SHARE_TICKETS));
+        change_ticket(entry, FCNG_SHARE_TICKETS, 0, own(seat));
+    }
+}
+
+bool fcng_seat_take(fcng_seat *seat, uint32_t cap, uint64_t since_us)
+{
+    if (take_granted(seat)) {
+        return true;
+    }
+    if (cap == 0) {
+        take_any(seat);
+        return true;
+    }
+    return !fcng_seat_must_give(seat, since_us) && take_free(seat, cap);
+}
+
+bool fcng_seat_has_room(const fcng_seat *seat, uint32_t cap, uint64_t since_us)
+{
+    return cap == 0 || atomic_load(&seat->cell->granted) > 0
+           || (!fcng_seat_must_give(seat, since_us)
+               && tickets_taken(seat->entry) < cap);
+}
+
+/* The number goes up before the ticket changes: whoever sees the ticket finds
+   the number, and a number without a ticket does no harm. */
+static bool grant(fcng_seat *seat, unsigned slot, uint16_t from)
+{
+    fcng_entry *entry = seat->entry;
+    uint16_t to = (uint16_t)((slot + 1) | TICKET_GRANTED);
+    atomic_fetch_add(&entry->cell[slot].granted, 1);
+    if (change_ticket(entry, atomic_load(&entry->top), from, to) < 0) {
+        atomic_fetch_sub(&entry->cell[slot].granted, 1);
+        return false;
+    }
+    wake(seat, slot);
+    return true;
+}
+
+static bool give_back(fcng_seat *seat, uint16_t from, uint64_t since_us)
+{
+    fcng_entry *entry = seat->entry;
+    uint64_t other_us = 0;
+    unsigned waiter = oldest_waiter(seat, &other_us);
+    if (goes_first(waiter, other_us, since_us)) {
+        return grant(seat, waiter, from);
+    }
+    if (change_ticket(entry, atomic_load(&entry->top), from, 0) < 0) {
+        return false;
+    }
+    waiter = oldest_waiter(seat, &other_us);
+    if (since_us == 0 && waiter < FCNG_SHARE_SLOTS) {
+        wake(seat, waiter);
+    }
+    return true;
+}
+
+void fcng_seat_give_back(fcng_seat *seat, uint64_t since_us)
+{
+    give_back(seat, own(seat), since_us);
+}
+
+void fcng_seat_decline(fcng_seat *seat)
+{
+    uint16_t granted = (uint16_t)(own(seat) | TICKET_GRANTED);
+    while (atomic_load(&seat->cell->granted) > 0
+           && give_back(seat, granted, 0)) {
+        atomic_fetch_sub(&seat->cell->granted, 1);
+    }
+}
+
+/* --- numbers --- */
+
+void fcng_seat_sample(fcng_seat *seat, uint32_t us)
+{
+    fcng_entry *entry = seat->entry;
+    uint32_t n = atomic_fetch_add(&entry->nsamples, 1);
+    atomic_store_explicit(&entry->sample[n % FCNG_SAMPLES], us,
+                          memory_order_relaxed);
+}
+
+uint32_t fcng_seat_samples(const fcng_seat *seat, uint32_t *sample)
+{
+    const fcng_entry *entry = seat->entry;
+    uint32_t n = FCNG_MIN(atomic_load(&entry->nsamples), FCNG_SAMPLES);
+    for (uint32_t i = 0; i < n; i++) {
+        sample[i] = atomic_load_explicit(&entry->sample[i],
+                                         memory_order_relaxed);
+    }
+    return n;
+}
+
+void fcng_seat_gauge(fcng_seat *seat, enum fcng_gauge gauge, int by)
+{
+    atomic_fetch_add(&seat->cell->gauge[gauge], (uint32_t)by);
+}
+
+void fcng_seat_count(fcng_seat *seat, enum fcng_counter counter)
+{
+    atomic_fetch_add_explicit(&seat->cell->count[counter], 1,
+                              memory_order_relaxed);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a pool asks and tells the other processes about its address.  Nothing
+ * here waits for another process.
+ */
+#ifndef FCNG_SEAT_H
+#define FCNG_SEAT_H
+
+#include "fcng_share.h"
+
+/* A request of another process is served before one of ours that came more
+   than this after it. */
+#define FCNG_SEAT_PATIENCE_US 100000
+
+/*
+ * Takes a ticket for a new connection of a request that has waited since
+ * |since_us|.  False: |cap| connections are open (0: no limit), or somebody
+ * else is to be served first.
+ */
+bool fcng_seat_take(fcng_seat *seat, uint32_t cap, uint64_t since_us);
+
+/* Whether fcng_seat_take() would succeed. */
+bool fcng_seat_has_room(const fcng_seat *seat, uint32_t cap,
+                        uint64_t since_us);
+
+/*
+ * Gives a ticket back, a connection being closed: to the process that has
+ * waited longest if our oldest request (|since_us|; 0: none waits) came much
+ * later, and else to all.
+ */
+void fcng_seat_give_back(fcng_seat *seat, uint64_t since_us);
+
+/* Gives back what others handed to us and nobody here needs. */
+void fcng_seat_decline(fcng_seat *seat);
+
+/* Another process has a request that is to be served before one of ours that
+   waits since |since_us| (0: none does). */
+bool fcng_seat_must_give(const fcng_seat *seat, uint64_t since_us);
+
+/* Our oldest request waits since |since_us|; 0: none waits. */
+void fcng_seat_waits(fcng_seat *seat, uint64_t since_us);
+
+/* Our oldest connection without a byte was used at |since_us|; 0: none. */
+void fcng_seat_unproven(fcng_seat *seat, uint64_t since_us);
+
+/* Some other process' connection got no byte for longer than |patience_us|. */
+bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
+                          uint64_t now_us);
+
+/* Wakes those who hold idle connections. */
+void fcng_seat_ring(fcng_seat *seat);
+
+/* A first byte came after |us|; the address's median of them, and how many
+   there were so far. */
+void fcng_seat_sample(fcng_seat *seat, uint32_t us);
+uint32_t fcng_seat_samples(const fcng_seat *seat, uint32_t *sample);
+
+void fcng_seat_gauge(fcng_seat *seat, enum fcng_gauge gauge, int by);
+void fcng_seat_count(fcng_seat *seat, enum fcng_counter counter);
+
+#endif
