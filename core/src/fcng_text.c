@@ -77,6 +77,19 @@ void fcng_sentence_add_str(fcng_sentence *sentence, fcng_str text)
     }
 }
 
+void fcng_sentence_add_number(fcng_sentence *sentence, uint64_t n)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    for (; i < sizeof(digits); i++) {
+        put(sentence, digits[i]);
+    }
+}
+
 void fcng_sentence_add_mode(fcng_sentence *sentence, unsigned n)
 {
     put(sentence, '0');

@@ -38,6 +38,9 @@ void fcng_sentence_add(fcng_sentence *sentence, const char *words);
 /* Adds what somebody typed or sent; control bytes become '?'. */
 void fcng_sentence_add_str(fcng_sentence *sentence, fcng_str text);
 
+/* Adds |n| in decimal. */
+void fcng_sentence_add_number(fcng_sentence *sentence, uint64_t n);
+
 /* Adds |n| in octal with a leading zero, as file modes are written. */
 void fcng_sentence_add_mode(fcng_sentence *sentence, unsigned n);
 

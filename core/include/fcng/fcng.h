@@ -872,6 +872,22 @@ typedef struct fcng_share_row {
 /* Reads the row |index|, counted from 0; false: there is none. */
 bool fcng_share_read(fcng_share *share, unsigned index, fcng_share_row *row);
 
+/* The status page of the whole server in JSON, piece by piece. */
+#define FCNG_STATUS_PIECE 2048
+typedef struct fcng_status {
+    /* private */
+    fcng_share *share;
+    unsigned piece;
+    bool ended;
+} fcng_status;
+
+/* |share| may be NULL: a page without an address. */
+void fcng_status_init(fcng_status *status, fcng_share *share);
+
+/* Writes the next piece to |out| (FCNG_STATUS_PIECE bytes; terminated) and
+   returns its length, 0 at the end.  docs/status.md lists the members. */
+size_t fcng_status_next(fcng_status *status, char *out);
+
 /* The counter that a request's failure with |err| belongs to; FCNG_OK:
    _COMPLETE. */
 enum fcng_counter fcng_counter_of(int err);
