@@ -8,6 +8,8 @@
 #include "ngx_http_fastcgi_ng_module.h"
 
 
+static char *ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_split_path_info(ngx_conf_t *cf,
@@ -107,6 +109,13 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
       ngx_http_fastcgi_ng_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("fastcgi_ng_status"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_NOARGS,
+      ngx_http_fastcgi_ng_status,
+      0,
       0,
       NULL },
 
@@ -980,6 +989,12 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if ((mcf->locations.nelts || mcf->status)
+        && ngx_http_fastcgi_ng_shared_zone(cf, mcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     location = mcf->locations.elts;
 
     for (i = 0; i < mcf->locations.nelts; i++) {
@@ -1004,6 +1019,22 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 
 
 /* directives */
+
+static char *
+ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_fastcgi_ng_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
+    mcf->status = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_fastcgi_ng_status_handler;
+
+    return NGX_CONF_OK;
+}
+
 
 static char *
 ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

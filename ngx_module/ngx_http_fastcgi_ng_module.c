@@ -59,7 +59,7 @@ ngx_module_t  ngx_http_fastcgi_ng_module = {
     ngx_http_fastcgi_ng_commands,          /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_fastcgi_ng_shared_init,       /* init module */
     ngx_http_fastcgi_ng_init_process,      /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -138,6 +138,8 @@ ngx_http_fastcgi_ng_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_fastcgi_ng_shared_join(cycle);
+
     return ngx_http_fastcgi_ng_streams_init(cycle);
 }
 
@@ -146,6 +148,8 @@ static void
 ngx_http_fastcgi_ng_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_fastcgi_ng_links_close();
+    ngx_http_fastcgi_ng_pools_delete();
+    ngx_http_fastcgi_ng_shared_leave();
 }
 
 

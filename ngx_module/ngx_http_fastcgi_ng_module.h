@@ -57,6 +57,8 @@ typedef struct {
     ngx_array_t                 locations;
                                       /* ngx_http_fastcgi_ng_loc_conf_t * */
     ngx_int_t                   document_root;  /* index of the variable */
+    ngx_shm_zone_t             *zone;           /* NULL: nothing is ours */
+    ngx_uint_t                  status;         /* unsigned  :1; */
 } ngx_http_fastcgi_ng_main_conf_t;
 
 
@@ -151,6 +153,8 @@ typedef struct {
     /* what process_header is to answer in place of a head */
     ngx_int_t                        signal;
 
+    ngx_uint_t                       attempts;
+
     /* for the log */
     ngx_str_t                       *pool_name;
     ngx_msec_t                       queue_time;
@@ -216,7 +220,11 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_msec_t                       delay;          /* of the next try */
     ngx_err_t                        connect_err;
 
+    int                              error;          /* enum fcng_err */
+
     unsigned                         reserved:1;     /* a place in the pool */
+    unsigned                         submitted:1;
+    unsigned                         stale:1;        /* the link was dead */
     unsigned                         told:1;         /* the end or an error */
     unsigned                         stdout_end:1;
     unsigned                         deaf:1;         /* takes no more STDIN */
@@ -246,6 +254,7 @@ struct ngx_http_fastcgi_ng_link_s {
 
 struct ngx_http_fastcgi_ng_pool_s {
     fcng_pool                       *fcng;
+    fcng_seat                       *seat;
     fcng_pool_options                options;
     ngx_addr_t                      *local;
     ngx_sockaddr_t                   local_sockaddr;
@@ -338,11 +347,25 @@ void ngx_http_fastcgi_ng_links_close(void);
 ngx_int_t ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_pools_run(void);
+void ngx_http_fastcgi_ng_pools_delete(void);
 void ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err);
 void ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st);
 ngx_int_t ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st);
+
+
+/* shared.c */
+ngx_int_t ngx_http_fastcgi_ng_shared_zone(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_main_conf_t *mcf);
+ngx_int_t ngx_http_fastcgi_ng_shared_init(ngx_cycle_t *cycle);
+void ngx_http_fastcgi_ng_shared_join(ngx_cycle_t *cycle);
+void ngx_http_fastcgi_ng_shared_leave(void);
+fcng_seat *ngx_http_fastcgi_ng_shared_attach(struct sockaddr *sa,
+    socklen_t socklen);
+ngx_int_t ngx_http_fastcgi_ng_status_handler(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_FASTCGI_NG_MODULE_H_INCLUDED_ */

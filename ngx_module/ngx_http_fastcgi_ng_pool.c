@@ -55,6 +55,7 @@ static void ngx_http_fastcgi_ng_pools_sweep(void);
 static void ngx_http_fastcgi_ng_pool_schedule(
     ngx_http_fastcgi_ng_pool_t *pool);
 static void ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool);
 static void ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err);
 
@@ -171,6 +172,39 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
 }
 
 
+/* How an attempt that had a connection went. */
+
+static void
+ngx_http_fastcgi_ng_count_end(ngx_http_fastcgi_ng_stream_t *st)
+{
+    enum fcng_counter           counter;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    if (st->stale) {
+        counter = FCNG_COUNT_STALE;
+
+    } else if (st->error) {
+        counter = fcng_counter_of(st->error);
+
+    } else if (st->read.timedout || st->write.timedout) {
+        counter = FCNG_COUNT_TIMEOUT;
+
+    } else if (ctx->signal == NGX_HTTP_UPSTREAM_INVALID_HEADER) {
+        counter = FCNG_COUNT_HEAD;
+
+    } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER || ctx->drain) {
+        counter = FCNG_COUNT_COMPLETE;
+
+    } else {
+        counter = FCNG_COUNT_ABORTED;
+    }
+
+    fcng_pool_count(st->pool->fcng, counter);
+}
+
+
 static void
 ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
@@ -188,6 +222,10 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
             ngx_http_fastcgi_ng_log_connect(st, st->connect_err
                                                 ? st->connect_err
                                                 : NGX_ETIMEDOUT);
+        }
+
+        if (st->submitted) {
+            ngx_http_fastcgi_ng_count_end(st);
         }
 
         ngx_http_fastcgi_ng_stream_free(st);
@@ -255,6 +293,10 @@ ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
         return NGX_ERROR;
     }
 
+    if (ctx->attempts++ > 0) {
+        fcng_pool_count(st->pool->fcng, FCNG_COUNT_RETRIED);
+    }
+
     ctx->pool_name = ctx->upstream->original
                      && (ctx->upstream->original->flags
                          & NGX_HTTP_UPSTREAM_CREATE)
@@ -295,6 +337,7 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
 
     ctx->queue_time = 0;
     ctx->queued = 1;
+
 
     switch (fcng_pool_acquire(pool->fcng, &st->wait, ctx->fresh,
                               ngx_http_fastcgi_ng_now(), &conn))
@@ -722,6 +765,9 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
         return NULL;
     }
 
+    pool->seat = ngx_http_fastcgi_ng_shared_attach(pc->sockaddr, pc->socklen);
+    fcng_pool_share(pool->fcng, pool->seat);
+
     pool->options = *options;
     pool->keep_conn = options->max_idle > 0;
     pool->so_keepalive = pc->so_keepalive;
@@ -763,6 +809,31 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
 
 
 static void
+ngx_http_fastcgi_ng_pool_delete(ngx_http_fastcgi_ng_pool_t *pool)
+{
+    fcng_pool_del(pool->fcng);
+    fcng_share_detach(pool->seat);
+    ngx_free(pool);
+}
+
+
+/* exit_process: every link is closed */
+
+void
+ngx_http_fastcgi_ng_pools_delete(void)
+{
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    while (ngx_http_fastcgi_ng_pools) {
+        pool = ngx_http_fastcgi_ng_pools;
+        ngx_http_fastcgi_ng_pools = pool->next;
+
+        ngx_http_fastcgi_ng_pool_delete(pool);
+    }
+}
+
+
+static void
 ngx_http_fastcgi_ng_pools_sweep(void)
 {
     fcng_pool_counts             counts;
@@ -785,13 +856,26 @@ ngx_http_fastcgi_ng_pools_sweep(void)
             ngx_del_timer(&pool->timer);
         }
 
-        fcng_pool_del(pool->fcng);
-        ngx_free(pool);
+        ngx_http_fastcgi_ng_pool_delete(pool);
 
         ngx_http_fastcgi_ng_npools--;
     }
 
     ngx_http_fastcgi_ng_generation++;
+}
+
+
+/* The request leaves; on a new connection the yield rule has a deadline. */
+
+void
+ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st)
+{
+    fcng_pool_started(st->pool->fcng, &st->link->conn,
+                      ngx_http_fastcgi_ng_now());
+
+    if (!st->ctx->reused) {
+        ngx_http_fastcgi_ng_pool_schedule(st->pool);
+    }
 }
 
 
@@ -885,12 +969,31 @@ ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool)
 static void
 ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev)
 {
-    fcng_pool_conn              *conn;
-    ngx_connection_t            *ident;
-    ngx_http_fastcgi_ng_pool_t  *pool;
+    ngx_connection_t  *ident;
 
     ident = ev->data;
-    pool = ident->data;
+
+    ngx_http_fastcgi_ng_pool_look(ident->data);
+}
+
+
+/* Another worker has given something up, or wants something. */
+
+void
+ngx_http_fastcgi_ng_pools_run(void)
+{
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    for (pool = ngx_http_fastcgi_ng_pools; pool; pool = pool->next) {
+        ngx_http_fastcgi_ng_pool_look(pool);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool)
+{
+    fcng_pool_conn  *conn;
 
     for ( ;; ) {
         conn = fcng_pool_expire(pool->fcng, ngx_http_fastcgi_ng_now());
@@ -979,6 +1082,7 @@ ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
     log = st->connection.log;
 
     pool->failures++;
+    fcng_pool_count(pool->fcng, FCNG_COUNT_CONNECT);
 
     if (!fcng_rate_allow(&pool->log_limit, ngx_http_fastcgi_ng_now())) {
         return;

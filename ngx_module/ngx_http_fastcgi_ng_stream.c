@@ -662,6 +662,7 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 
     ngx_http_fastcgi_ng_stderr_end(st);
 
+    st->error = ev->error;
     st->state = ev->error ? NGX_HTTP_FASTCGI_NG_FAILED
                           : NGX_HTTP_FASTCGI_NG_OVER;
 
@@ -721,11 +722,13 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
 
     ngx_http_fastcgi_ng_stderr_end(st);
 
+    st->error = err;
     st->state = NGX_HTTP_FASTCGI_NG_FAILED;
 
     if (st->ctx->reused && !fcng_request_answered(st->fcng)
         && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))
     {
+        st->stale = 1;
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "%s the kept connection was closed",
                       fcng_msg_tag(FCNG_MSG_STALE));
@@ -1076,8 +1079,9 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 
     ctx->stream_id = fcng_request_id(st->fcng);
 
-    fcng_pool_started(st->pool->fcng, &st->link->conn,
-                      ngx_http_fastcgi_ng_now());
+    st->submitted = 1;
+
+    ngx_http_fastcgi_ng_pool_started(st);
 
     return NGX_OK;
 }
@@ -1143,6 +1147,7 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
         ngx_log_error(NGX_LOG_INFO, st->connection.log, 0,
                       "%s the kept connection was closed, another one is used",
                       fcng_msg_tag(FCNG_MSG_STALE));
+        fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
 
         params->pos = params->start;
         ngx_http_fastcgi_ng_stream_unlink(st, 0);
