@@ -223,7 +223,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     int                              error;          /* enum fcng_err */
 
     unsigned                         reserved:1;     /* a place in the pool */
-    unsigned                         submitted:1;
+    unsigned                         counted:1;      /* as a request */
     unsigned                         stale:1;        /* the link was dead */
     unsigned                         told:1;         /* the end or an error */
     unsigned                         stdout_end:1;

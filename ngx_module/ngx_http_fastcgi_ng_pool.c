@@ -224,7 +224,7 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
                                                 : NGX_ETIMEDOUT);
         }
 
-        if (st->submitted) {
+        if (st->counted) {
             ngx_http_fastcgi_ng_count_end(st);
         }
 
@@ -940,14 +940,20 @@ ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool)
 static void
 ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool)
 {
-    uint64_t    at, now;
-    ngx_msec_t  wait;
+    uint64_t          at, now;
+    ngx_msec_t        wait;
+    fcng_pool_counts  counts;
 
     at = fcng_pool_deadline(pool->fcng);
 
     if (at == FCNG_NEVER) {
         return;
     }
+
+    /* a worker that ends serves first whoever waits */
+
+    fcng_pool_get_counts(pool->fcng, &counts);
+    pool->timer.cancelable = counts.waiting == 0;
 
     now = ngx_http_fastcgi_ng_now();
     wait = at > now ? (ngx_msec_t) ((at - now + 999) / 1000) : 1;

@@ -344,6 +344,7 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     ngx_connection_t  *c;
 
     st->state = NGX_HTTP_FASTCGI_NG_READY;
+    st->counted = 1;
     st->link = link;
     link->stream = st;
 
@@ -1078,8 +1079,6 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     params->pos = params->last;
 
     ctx->stream_id = fcng_request_id(st->fcng);
-
-    st->submitted = 1;
 
     ngx_http_fastcgi_ng_pool_started(st);
 

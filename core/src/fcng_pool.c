@@ -18,7 +18,6 @@
 #include "fcng_seat.h"
 
 #define YIELD_MIN_US 5000
-
 #define LOOK_US 100000 /* when no process tells of a free place */
 
 enum { LINK_NONE, LINK_IDLE, LINK_BUSY };
@@ -241,12 +240,12 @@ void fcng_pool_cancel(fcng_pool *pool, fcng_pool_wait *wait)
 
 static void update_median(fcng_pool *pool)
 {
-    uint32_t shared[FCNG_SAMPLES], n = 0;
     if (fcng_median_is_old(&pool->first_byte)) {
         if (pool->seat != NULL) {
-            n = fcng_seat_samples(pool->seat, shared);
+            fcng_seat_median(pool->seat, &pool->first_byte);
+        } else {
+            fcng_median_update(&pool->first_byte, NULL, 0);
         }
-        fcng_median_update(&pool->first_byte, shared, n);
     }
 }
 
@@ -264,7 +263,6 @@ static bool own_unproven(const fcng_pool *pool, uint64_t now_us)
 
 static bool must_yield(fcng_pool *pool, uint64_t now_us)
 {
-    update_median(pool);
     return own_unproven(pool, now_us)
            || (pool->seat != NULL
                && fcng_seat_must_yield(pool->seat, patience(pool), now_us));
@@ -285,13 +283,14 @@ void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
     }
 }
 
-/* Others hear of each first byte on a new connection and of some on old ones:
-   enough for a median, and no memory that all processes write all the time. */
-static void sample(fcng_pool *pool, const fcng_pool_conn *conn, uint32_t took)
+/* What the application takes for a first byte.  On a new connection the wait
+   in its listen queue would count too, so those tell nothing; and others hear
+   of every eighth only, or all processes would write to one place all the
+   time. */
+static void sample(fcng_pool *pool, uint32_t took)
 {
     fcng_median_add(&pool->first_byte, took);
-    if (pool->seat != NULL
-        && (conn->waits_first_byte || pool->first_byte.taken % 8 == 0)) {
+    if (pool->seat != NULL && pool->first_byte.taken % 8 == 1) {
         fcng_seat_sample(pool->seat, took);
     }
 }
@@ -300,7 +299,9 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
                           uint64_t now_us)
 {
     uint64_t took = now_us - conn->started_us;
-    sample(pool, conn, (uint32_t)FCNG_MIN(took, UINT32_MAX));
+    if (conn->requests > 1) {
+        sample(pool, (uint32_t)FCNG_MIN(took, UINT32_MAX));
+    }
     unproven_remove(pool, conn);
 }
 
@@ -411,7 +412,7 @@ void fcng_pool_give_up(fcng_pool *pool)
     unreserve(pool);
 }
 
-/* Reasons not to keep a connection, in the order in which they are cheap. */
+/* The cheap reasons not to keep a connection come first. */
 static bool keep(fcng_pool *pool, const fcng_pool_conn *conn, uint64_t now_us)
 {
     const fcng_pool_options *o = &pool->options;
@@ -426,6 +427,7 @@ bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
                        uint64_t now_us)
 {
     detach(pool, conn);
+    update_median(pool);
     if (reusable && keep(pool, conn, now_us)) {
         set_idle(pool, conn, now_us);
         return true;

@@ -43,18 +43,47 @@ static unsigned oldest_waiter(const fcng_seat *seat, uint64_t *since_us)
     return oldest;
 }
 
-/* |waiter| (since |other_us|) is to be served before ours of |since_us|. */
-static bool goes_first(unsigned waiter, uint64_t other_us, uint64_t since_us)
+static uint32_t tickets_taken(const fcng_entry *entry)
 {
-    return waiter < FCNG_SHARE_SLOTS
-           && (since_us == 0 || other_us + FCNG_SEAT_PATIENCE_US < since_us);
+    uint32_t top = atomic_load(&entry->top), n = 0;
+    for (uint32_t i = 0; i < top; i++) {
+        n += atomic_load_explicit(&entry->ticket[i], memory_order_relaxed)
+             != 0;
+    }
+    return n;
+}
+
+/* How long it will take to serve all who wait now. */
+static uint64_t queue_us(const fcng_seat *seat)
+{
+    const fcng_entry *entry = seat->entry;
+    uint64_t waiting = 0, connections = tickets_taken(entry);
+    unsigned slot = fcng_bit_next(entry->waits, 0);
+    while (slot < FCNG_SHARE_SLOTS) {
+        waiting += atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_WAITING]);
+        slot = fcng_bit_next(entry->waits, slot + 1);
+    }
+    uint64_t each = atomic_load(&seat->median_us);
+    return each > 0 && connections > 0 ? waiting * each / connections
+                                       : FCNG_NEVER;
+}
+
+/* |waiter| (since |other_us|) is to be served before ours of |since_us|. */
+static bool goes_first(const fcng_seat *seat, unsigned waiter,
+                       uint64_t other_us, uint64_t since_us)
+{
+    if (waiter == FCNG_SHARE_SLOTS) {
+        return false;
+    }
+    return since_us == 0 || other_us + FCNG_SEAT_PATIENCE_US < since_us
+           || (other_us < since_us && queue_us(seat) > FCNG_SEAT_LONG_US);
 }
 
 bool fcng_seat_must_give(const fcng_seat *seat, uint64_t since_us)
 {
     uint64_t other_us = 0;
     unsigned waiter = oldest_waiter(seat, &other_us);
-    return goes_first(waiter, other_us, since_us);
+    return goes_first(seat, waiter, other_us, since_us);
 }
 
 static void publish(fcng_seat *seat, _Atomic uint64_t *since,
@@ -112,16 +141,6 @@ void fcng_seat_ring(fcng_seat *seat)
 }
 
 /* --- tickets --- */
-
-static uint32_t tickets_taken(const fcng_entry *entry)
-{
-    uint32_t top = atomic_load(&entry->top), n = 0;
-    for (uint32_t i = 0; i < top; i++) {
-        n += atomic_load_explicit(&entry->ticket[i], memory_order_relaxed)
-             != 0;
-    }
-    return n;
-}
 
 /* Changes the first ticket below |end| that is |from|; its number, or -1. */
 static int change_ticket(fcng_entry *entry, uint32_t end, uint16_t from,
@@ -231,7 +250,7 @@ static bool give_back(fcng_seat *seat, uint16_t from, uint64_t since_us)
     fcng_entry *entry = seat->entry;
     uint64_t other_us = 0;
     unsigned waiter = oldest_waiter(seat, &other_us);
-    if (goes_first(waiter, other_us, since_us)) {
+    if (goes_first(seat, waiter, other_us, since_us)) {
         return grant(seat, waiter, from);
     }
     if (change_ticket(entry, atomic_load(&entry->top), from, 0) < 0) {
@@ -268,15 +287,17 @@ void fcng_seat_sample(fcng_seat *seat, uint32_t us)
                           memory_order_relaxed);
 }
 
-uint32_t fcng_seat_samples(const fcng_seat *seat, uint32_t *sample)
+void fcng_seat_median(fcng_seat *seat, fcng_median *median)
 {
     const fcng_entry *entry = seat->entry;
+    uint32_t sample[FCNG_SAMPLES] = { 0 };
     uint32_t n = FCNG_MIN(atomic_load(&entry->nsamples), FCNG_SAMPLES);
     for (uint32_t i = 0; i < n; i++) {
         sample[i] = atomic_load_explicit(&entry->sample[i],
                                          memory_order_relaxed);
     }
-    return n;
+    fcng_median_update(median, sample, n);
+    atomic_store(&seat->median_us, n > 0 ? median->median + 1 : 0);
 }
 
 void fcng_seat_gauge(fcng_seat *seat, enum fcng_gauge gauge, int by)

@@ -8,9 +8,14 @@
 
 #include "fcng_share.h"
 
-/* A request of another process is served before one of ours that came more
-   than this after it. */
-#define FCNG_SEAT_PATIENCE_US 100000
+/*
+ * A request of another process is served before one of ours that came later;
+ * handing a connection's place over costs a new connection, so while queues
+ * are short ours is served first unless it came PATIENCE later.  Queues are
+ * long when those who wait will be at it for LONG.
+ */
+#define FCNG_SEAT_PATIENCE_US 20000
+#define FCNG_SEAT_LONG_US 100000
 
 /*
  * Takes a ticket for a new connection of a request that has waited since
@@ -50,10 +55,11 @@ bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
 /* Wakes those who hold idle connections. */
 void fcng_seat_ring(fcng_seat *seat);
 
-/* A first byte came after |us|; the address's median of them, and how many
-   there were so far. */
+/* A first byte came after |us|. */
 void fcng_seat_sample(fcng_seat *seat, uint32_t us);
-uint32_t fcng_seat_samples(const fcng_seat *seat, uint32_t *sample);
+
+/* Updates |median| with the samples of all processes. */
+void fcng_seat_median(fcng_seat *seat, fcng_median *median);
 
 void fcng_seat_gauge(fcng_seat *seat, enum fcng_gauge gauge, int by);
 void fcng_seat_count(fcng_seat *seat, enum fcng_counter counter);

@@ -73,6 +73,7 @@ struct fcng_seat {
     fcng_entry *entry;
     fcng_cell *cell;
     fcng_seat *next;
+    _Atomic uint32_t median_us; /* of first bytes, + 1; 0: unknown */
     unsigned users; /* pools that have it */
 };
 

@@ -183,6 +183,19 @@ static void test_an_idle_connection_gives_way(void **state)
     finish(&s);
 }
 
+/* The connection of process 0 answers a request after |us|, once used. */
+static void learn(server *s, fcng_pool_conn *conn, uint64_t us)
+{
+    fcng_pool_conn *got;
+    open_one(s->pool[0], conn, T0 - SECOND);
+    assert_true(fcng_pool_release(s->pool[0], conn, true, T0 - SECOND));
+    assert_int_equal(fcng_pool_acquire(s->pool[0], NULL, false, T0, &got),
+                     FCNG_POOL_USE);
+    fcng_pool_started(s->pool[0], conn, T0 - us);
+    fcng_pool_first_byte(s->pool[0], conn, T0);
+}
+
+/* While queues are short a process goes on with its own for a while. */
 static void test_whoever_waits_longer_goes_first(void **state)
 {
     (void)state;
@@ -190,21 +203,39 @@ static void test_whoever_waits_longer_goes_first(void **state)
     setup(&s, 2, 1);
     fcng_pool_conn a = { 0 }, *got;
     fcng_pool_wait other = { 0 }, own = { 0 }, *wait;
-    open_one(s.pool[0], &a, T0);
+    learn(&s, &a, MS);
     assert_int_equal(ask(s.pool[1], &other, T0), FCNG_POOL_WAIT);
-    /* within the patience the process goes on with its own */
-    assert_int_equal(ask(s.pool[0], &own, T0 + 100 * MS), FCNG_POOL_WAIT);
-    assert_true(fcng_pool_release(s.pool[0], &a, true, T0 + 101 * MS));
-    assert_int_equal(fcng_pool_next(s.pool[0], T0 + 101 * MS, &wait, &got),
+    assert_int_equal(ask(s.pool[0], &own, T0 + 20 * MS), FCNG_POOL_WAIT);
+    assert_true(fcng_pool_release(s.pool[0], &a, true, T0 + 21 * MS));
+    assert_int_equal(fcng_pool_next(s.pool[0], T0 + 21 * MS, &wait, &got),
                      FCNG_POOL_USE);
     assert_ptr_equal(wait, &own);
-    assert_int_equal(ask(s.pool[0], &own, T0 + 101 * MS), FCNG_POOL_WAIT);
-    assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 102 * MS));
-    assert_int_equal(next(s.pool[0], T0 + 102 * MS), FCNG_POOL_WAIT);
-    assert_int_equal(next(s.pool[1], T0 + 102 * MS), FCNG_POOL_OPEN);
+    assert_int_equal(ask(s.pool[0], &own, T0 + 21 * MS), FCNG_POOL_WAIT);
+    assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 22 * MS));
+    assert_int_equal(next(s.pool[0], T0 + 22 * MS), FCNG_POOL_WAIT);
+    assert_int_equal(next(s.pool[1], T0 + 22 * MS), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[1]);
-    assert_int_equal(next(s.pool[0], T0 + 102 * MS), FCNG_POOL_OPEN);
+    assert_int_equal(next(s.pool[0], T0 + 22 * MS), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[0]);
+    finish(&s);
+}
+
+/* Long queues, two requests of 60 ms each, are served in order. */
+static void test_a_long_queue_keeps_its_order(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 2, 1);
+    fcng_pool_conn a = { 0 };
+    fcng_pool_wait other = { 0 }, own = { 0 };
+    learn(&s, &a, 60 * MS);
+    assert_int_equal(ask(s.pool[1], &other, T0), FCNG_POOL_WAIT);
+    assert_int_equal(ask(s.pool[0], &own, T0 + 1), FCNG_POOL_WAIT);
+    assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 2));
+    assert_int_equal(next(s.pool[0], T0 + 2), FCNG_POOL_WAIT);
+    assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_OPEN);
+    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_cancel(s.pool[0], &own);
     finish(&s);
 }
 
@@ -310,8 +341,15 @@ static void test_others_yield_to_one_without_a_byte(void **state)
     /* nor is one kept that becomes free */
     open_one(s.pool[0], &a, T0 + 7 * MS);
     assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 8 * MS));
-    /* until the byte comes; then all are as patient as that byte took */
+    /* until the byte comes; how long that took says nothing of the next, but
+       what a kept connection takes does */
     fcng_pool_first_byte(s.pool[1], &b, T0 + 20 * MS);
+    fcng_pool_conn *got;
+    assert_true(fcng_pool_release(s.pool[1], &b, true, T0 + 20 * MS));
+    assert_int_equal(fcng_pool_acquire(s.pool[1], NULL, false, T0, &got),
+                     FCNG_POOL_USE);
+    fcng_pool_started(s.pool[1], got, T0);
+    fcng_pool_first_byte(s.pool[1], got, T0 + 20 * MS);
     open_one(s.pool[0], &a, T0 + 21 * MS);
     assert_true(fcng_pool_release(s.pool[0], &a, true, T0 + 22 * MS));
     fcng_pool_remove(s.pool[1], &b);
@@ -653,6 +691,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_limit_counts_all_processes),
     cmocka_unit_test(test_an_idle_connection_gives_way),
     cmocka_unit_test(test_whoever_waits_longer_goes_first),
+    cmocka_unit_test(test_a_long_queue_keeps_its_order),
     cmocka_unit_test(test_a_newcomer_waits_behind_others),
     cmocka_unit_test(test_a_place_nobody_needs_goes_on),
     cmocka_unit_test(test_who_waits_looks_again_by_itself),
