@@ -1346,6 +1346,18 @@ ngx_http_fastcgi_ng_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                "\"fastcgi_ng_pool\": %s", why);
             return NGX_CONF_ERROR;
         }
+
+        /* nginx's balancers count failures themselves */
+
+        if (options->set & ((1u << FCNG_WORD_MAX_FAILS)
+                            |(1u << FCNG_WORD_FAIL_TIMEOUT)))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"fastcgi_ng_pool %V\": it belongs to a "
+                               "server, write \"server ADDRESS %V;\" in "
+                               "upstream", &value[i], &value[i]);
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;
