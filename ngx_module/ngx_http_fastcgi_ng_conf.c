@@ -1414,7 +1414,7 @@ ngx_http_fastcgi_ng_stderr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         rate = ngx_atoi(p + 5, len - 8);
 
-        if (rate > 0) {
+        if (rate >= 0) {
             fconf->stderr_rate = rate;
             return NGX_CONF_OK;
         }
@@ -1422,7 +1422,8 @@ ngx_http_fastcgi_ng_stderr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"fastcgi_ng_stderr %V %V\": a limit is written "
-                       "\"rate=100r/s\"", &value[1], &value[2]);
+                       "\"rate=100r/s\", \"rate=0r/s\" is none",
+                       &value[1], &value[2]);
 
     return NGX_CONF_ERROR;
 }

@@ -32,6 +32,8 @@ FCNG::Hosts->each(log_level => 'info', sub {
     $host->location('/app/', app => $app);
     $host->location('/notice/', app => $app,
         options => { stderr => 'notice' });
+    $host->location('/all/', app => $app,
+        options => { stderr => 'error rate=0r/s' });
     $host->location('/off/', app => $app, options => { stderr => 'off' });
     $host->start;
 
@@ -64,4 +66,5 @@ FCNG::Hosts->each(log_level => 'info', sub {
     @lines = $lines->('/app/many');
     cmp_ok(scalar @lines, '<', 1000, 'many lines are held back');
     cmp_ok(scalar @lines, '>', 10, 'but not all');
+    is(scalar $lines->('/all/many'), 1000, 'unless the operator wants all');
 });
