@@ -89,10 +89,10 @@ static const fastcgi_ng_dir_conf_t *dir_conf(request_rec *r)
     return ap_get_module_config(r->per_dir_config, &fastcgi_ng_module);
 }
 
-/* The mark of a request that belongs to FastCgiNgPass. */
-static bool is_passed(request_rec *r)
+/* The pool of a request that belongs to FastCgiNgPass, or NULL. */
+static const char *passed_to(request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &fastcgi_ng_module) != NULL;
+    return ap_get_module_config(r->request_config, &fastcgi_ng_module);
 }
 
 /* FastCgiNgPass: no file stands behind the path. */
@@ -113,13 +113,20 @@ static int translate_name(request_rec *r)
 
 static int map_to_storage(request_rec *r)
 {
-    return is_passed(r) ? OK : DECLINED;
+    return passed_to(r) != NULL ? OK : DECLINED;
 }
 
-/* mod_mime would read types, encodings and languages out of the path. */
+/* mod_mime would read types, encodings and languages out of the path, and
+   mod_dir put FallbackResource in the place of what has no handler. */
 static int type_checker(request_rec *r)
 {
-    return is_passed(r) ? OK : DECLINED;
+    const char *pass = passed_to(r);
+
+    if (pass == NULL) {
+        return DECLINED;
+    }
+    r->handler = apr_pstrcat(r->pool, FASTCGI_NG_HANDLER, pass, NULL);
+    return OK;
 }
 
 static int respond(request_rec *r, const char *name, const char *mount)
@@ -146,12 +153,11 @@ static int respond(request_rec *r, const char *name, const char *mount)
 static int handler(request_rec *r)
 {
     const apr_size_t len = sizeof(FASTCGI_NG_HANDLER) - 1;
+    const fastcgi_ng_dir_conf_t *conf = dir_conf(r);
 
-    if (is_passed(r)) {
-        const fastcgi_ng_dir_conf_t *conf = dir_conf(r);
-
-        return conf->pass == NULL
-               ? DECLINED : respond(r, conf->pass, conf->mount);
+    /* After ap_internal_fast_redirect() it is a file's request after all. */
+    if (passed_to(r) != NULL && conf->pass != NULL) {
+        return respond(r, conf->pass, conf->mount);
     }
     if (r->handler == NULL
         || ap_cstr_casecmpn(r->handler, FASTCGI_NG_HANDLER, len) != 0) {
