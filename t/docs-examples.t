@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Each example of docs/nginx.md and docs/apache.md, and the samples that are
-# installed: the servers take them without a warning, in the places where the
+# Each example of docs/nginx.md, docs/apache.md and docs/tuning.md, and the
+# samples that are installed: the servers take them without a warning, in the places where the
 # pages say that they may stand.
 use strict;
 use warnings;
@@ -23,6 +23,15 @@ sub examples {
         my $code = join "\n", $part =~ /^    (.*)$/mg;
         push @found, [$title, "$code\n"] if $code =~ /\S/;
     }
+    return @found;
+}
+
+# Its pieces for one server, by how they begin.
+sub tuning {
+    my ($begins) = @_;
+    my @found = grep { $_ =~ $begins } map { s/^    //mgr }
+        page('tuning') =~ /((?:^    .*\n)+)/mg;
+    cmp_ok(scalar @found, '>', 0, 'examples in tuning.md');
     return @found;
 }
 
@@ -80,6 +89,7 @@ SKIP: {
     # The first one is a whole file.
     my ($first) = page('nginx') =~ /^    http \{\n(.*?)^    \}/ms;
     nginx('the beginning', $first =~ s/^        //mgr);
+    nginx('tuning.md', $_) for tuning(qr/^(?:fastcgi_ng|log_format)/);
     nginx('samples/nginx.conf', slurp(top() . '/docs/samples/nginx.conf'));
 }
 
@@ -91,6 +101,7 @@ SKIP: {
     my ($first) = page('apache')
         =~ /^    LoadModule .*?\n((?:(?:    .*)?\n)+)/m;
     apache('the beginning', $first =~ s/^    //mgr);
+    apache('tuning.md', $_) for tuning(qr/^LogFormat/);
     apache('samples/apache.conf', slurp(top() . '/docs/samples/apache.conf'));
 }
 done_testing();
