@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Each example of docs/nginx.md, docs/apache.md and docs/tuning.md, and the
-# samples that are installed: the servers take them without a warning, in the places where the
+# Each example of docs/nginx.md, docs/apache.md, docs/tuning.md and README.md,
+# and the samples that are installed: the servers take them without a warning, in the places where the
 # pages say that they may stand.
 use strict;
 use warnings;
@@ -26,12 +26,12 @@ sub examples {
     return @found;
 }
 
-# Its pieces for one server, by how they begin.
-sub tuning {
-    my ($begins) = @_;
+# A page's pieces for one server, by how they begin.
+sub pieces {
+    my ($page, $begins) = @_;
     my @found = grep { $_ =~ $begins } map { s/^    //mgr }
-        page('tuning') =~ /((?:^    .*\n)+)/mg;
-    cmp_ok(scalar @found, '>', 0, 'examples in tuning.md');
+        page($page) =~ /((?:^    .*\n)+)/mg;
+    cmp_ok(scalar @found, '>', 0, "examples in $page.md");
     return @found;
 }
 
@@ -89,7 +89,9 @@ SKIP: {
     # The first one is a whole file.
     my ($first) = page('nginx') =~ /^    http \{\n(.*?)^    \}/ms;
     nginx('the beginning', $first =~ s/^        //mgr);
-    nginx('tuning.md', $_) for tuning(qr/^(?:fastcgi_ng|log_format)/);
+    nginx('tuning.md', $_)
+        for pieces('tuning', qr/^(?:fastcgi_ng|log_format)/);
+    nginx('README.md', $_) for pieces('../README', qr/^upstream/);
     nginx('samples/nginx.conf', slurp(top() . '/docs/samples/nginx.conf'));
 }
 
@@ -101,7 +103,8 @@ SKIP: {
     my ($first) = page('apache')
         =~ /^    LoadModule .*?\n((?:(?:    .*)?\n)+)/m;
     apache('the beginning', $first =~ s/^    //mgr);
-    apache('tuning.md', $_) for tuning(qr/^LogFormat/);
+    apache('tuning.md', $_) for pieces('tuning', qr/^LogFormat/);
+    apache('README.md', $_) for pieces('../README', qr/^FastCgiNgPool/);
     apache('samples/apache.conf', slurp(top() . '/docs/samples/apache.conf'));
 }
 done_testing();
