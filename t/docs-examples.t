@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Each example of docs/nginx.md, docs/apache.md, docs/tuning.md and README.md,
-# and the samples that are installed: the servers take them without a warning, in the places where the
-# pages say that they may stand.
+# and the samples that are installed: the servers take them without a warning,
+# in the places where the pages say that they may stand.
 use strict;
 use warnings;
 use FCNG::Host::Apache;
