@@ -31,9 +31,6 @@
 #include "http_connection.h"
 
 #define OUT_SLICES 64
-#define RETRY_FIRST_MS 5
-#define RETRY_MAX_MS 100
-#define RESTART_US 1000000   /* how long an application may take to restart */
 #define NAMES_US 30000000    /* how long a resolved name is believed */
 #define CLIENT_CHECK_MS 200  /* where nothing can tell of a client's leaving */
 
@@ -137,6 +134,37 @@ static int connect_once(fastcgi_ng_dial_t *dial, const struct sockaddr *sa,
     return settle(fd, sa->sa_family);
 }
 
+static enum fcng_connect_cause cause_of(const fastcgi_ng_dial_t *dial)
+{
+    if (dial->timed_out && dial->error != EAGAIN) {
+        return FCNG_CONNECT_TIMEOUT;
+    }
+    switch (dial->error) {
+    case ECONNREFUSED:
+        return FCNG_CONNECT_REFUSED;
+    case ENOENT:
+        return FCNG_CONNECT_MISSING;
+    case EACCES:
+    case EPERM:
+        return FCNG_CONNECT_DENIED;
+    case EAGAIN:
+        return FCNG_CONNECT_BACKLOG;
+    case ETIMEDOUT:
+        return FCNG_CONNECT_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+        return FCNG_CONNECT_NO_DESCRIPTORS;
+    case ENOTSOCK:
+    case EPROTOTYPE:
+        return FCNG_CONNECT_NOT_SOCKET;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return FCNG_CONNECT_NO_ROUTE;
+    default:
+        return FCNG_CONNECT_OTHER;
+    }
+}
+
 static socklen_t unix_address(const fastcgi_ng_address_t *address,
                               struct sockaddr_un *sun)
 {
@@ -152,32 +180,27 @@ static socklen_t unix_address(const fastcgi_ng_address_t *address,
     return (socklen_t)sizeof(*sun);
 }
 
-/*
- * A Unix socket says EAGAIN when its queue of connections is full: that is
- * waiting, not failing, and poll() does not tell when there is room.  Refused
- * and missing are what a restarting application looks like.
- */
+/* A Unix socket says EAGAIN when its queue of connections is full, and poll()
+   does not tell when there is room. */
 static int connect_unix(fastcgi_ng_dial_t *dial,
                         const fastcgi_ng_address_t *address)
 {
     struct sockaddr_un sun;
     socklen_t len = unix_address(address, &sun);
-    uint64_t begun = fastcgi_ng_now();
-    int ms = RETRY_FIRST_MS;
+    uint64_t pause, begun = fastcgi_ng_now();
+    unsigned failures = 0;
 
     for (;;) {
         int fd = connect_once(dial, (struct sockaddr *)&sun, len);
-        bool restarts = dial->error == ECONNREFUSED || dial->error == ENOENT;
 
-        if (fd >= 0) {
+        if (fd >= 0 || !dial->patient) {
             return fd;
         }
-        if (!dial->patient || (dial->error != EAGAIN && !restarts)
-            || (restarts && fastcgi_ng_now() - begun >= RESTART_US)
-            || !may_go_on(dial, NULL, ms)) {
+        pause = fcng_connect_pause(cause_of(dial), true, ++failures,
+                                   fastcgi_ng_now() - begun);
+        if (pause == 0 || !may_go_on(dial, NULL, (int)(pause / 1000))) {
             return -1;
         }
-        ms = ms < RETRY_MAX_MS / 2 ? 2 * ms : RETRY_MAX_MS;
     }
 }
 
@@ -316,37 +339,6 @@ void fastcgi_ng_io_close(int fd)
 }
 
 /* ------------------------------------------------------ cause and cure --- */
-
-static enum fcng_connect_cause cause_of(const fastcgi_ng_dial_t *dial)
-{
-    if (dial->timed_out && dial->error != EAGAIN) {
-        return FCNG_CONNECT_TIMEOUT;
-    }
-    switch (dial->error) {
-    case ECONNREFUSED:
-        return FCNG_CONNECT_REFUSED;
-    case ENOENT:
-        return FCNG_CONNECT_MISSING;
-    case EACCES:
-    case EPERM:
-        return FCNG_CONNECT_DENIED;
-    case EAGAIN:
-        return FCNG_CONNECT_BACKLOG;
-    case ETIMEDOUT:
-        return FCNG_CONNECT_TIMEOUT;
-    case EMFILE:
-    case ENFILE:
-        return FCNG_CONNECT_NO_DESCRIPTORS;
-    case ENOTSOCK:
-    case EPROTOTYPE:
-        return FCNG_CONNECT_NOT_SOCKET;
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-        return FCNG_CONNECT_NO_ROUTE;
-    default:
-        return FCNG_CONNECT_OTHER;
-    }
-}
 
 static const char *user_name(apr_pool_t *p, uid_t uid)
 {

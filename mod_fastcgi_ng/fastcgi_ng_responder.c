@@ -306,7 +306,6 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
                                 fcng_outcome *outcome)
 {
     fcng_str method = { task->r->method, strlen(task->r->method) };
-    enum fcng_replay again;
 
     if (task->error == FCNG_OK || task->status != OK || task->client_gone
         || task->error == FCNG_ERR_CONNECT) {
@@ -316,37 +315,45 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
     outcome->idempotent = fcng_method_idempotent(method);
     outcome->delivered = task->reply != FASTCGI_NG_REPLY_NONE;
     outcome->replayable = fastcgi_ng_body_replayable(&task->body);
+    outcome->alone = task->app->addresses->nelts == 1;
     outcome->tries = task->tries;
-    again = fcng_replay_verdict(outcome);
-    if (again == FCNG_REPLAY_OTHER && task->app->addresses->nelts == 1
-        && (task->tries > 1 || task->error == FCNG_ERR_TIMEOUT)) {
-        /* There is no other: once more, for one that was restarted. */
-        return FCNG_REPLAY_NO;
+    return fcng_replay_verdict(outcome);
+}
+
+static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
+                          const fcng_outcome *outcome)
+{
+    fastcgi_ng_log(task, APLOG_INFO, FCNG_MSG_STALE, "%s: %s%s: the "
+                   "request is sent again", task->backend->address->text,
+                   outcome->reused ? "a kept connection, " : "",
+                   fcng_strerror(task->error));
+    fastcgi_ng_body_rewind(&task->body);
+    if (again == FCNG_REPLAY_OTHER) {
+        task->turn++;
     }
-    return again;
+    else if (again == FCNG_REPLAY_LATER) {
+        apr_sleep(FCNG_REPLAY_PAUSE_US);
+    }
 }
 
 static void run(fastcgi_ng_task_t *task)
 {
     enum fcng_replay again;
+    unsigned stale = 0;
     bool fresh = false;
 
     do {
         fcng_outcome outcome;
 
         memset(&outcome, 0, sizeof(outcome));
+        outcome.stale = stale;
         task->tries++;
         attempt(task, fresh, &outcome);
         again = verdict(task, &outcome);
         if (again != FCNG_REPLAY_NO) {
-            fastcgi_ng_log(task, APLOG_INFO, FCNG_MSG_STALE, "%s: %s%s: the "
-                           "request is sent again",
-                           task->backend->address->text,
-                           outcome.reused ? "a kept connection, " : "",
-                           fcng_strerror(task->error));
-            fastcgi_ng_body_rewind(&task->body);
+            prepare_again(task, again, &outcome);
+            stale += again == FCNG_REPLAY_FRESH;
             fresh = true;
-            task->turn += again == FCNG_REPLAY_OTHER ? 1 : 0;
         }
     } while (again != FCNG_REPLAY_NO);
 }

@@ -172,6 +172,9 @@ typedef struct {
 
     unsigned                         split:1;
     unsigned                         fresh:1;        /* no kept connection */
+    unsigned                         alone:1;        /* no other server */
+    unsigned                         repeated:1;     /* on the only server */
+    unsigned                         pause:1;        /* before connecting */
     unsigned                         last_buf:1;     /* of an unknown length */
     unsigned                         inner_used:1;
     unsigned                         resolved:1;
@@ -217,7 +220,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_str_t                        synthetic;
     ngx_msec_t                       start;
     ngx_msec_t                       connect_start;
-    ngx_msec_t                       delay;          /* of the next try */
+    ngx_uint_t                       connect_failures;
     ngx_err_t                        connect_err;
 
     int                              error;          /* enum fcng_err */

@@ -22,12 +22,6 @@
 /* Unused addresses (names and variables change) are forgotten above this. */
 #define NGX_HTTP_FASTCGI_NG_POOLS_MAX    128
 
-/* An application that is being restarted is awaited for so long. */
-#define NGX_HTTP_FASTCGI_NG_RESTART_TIME  1000
-
-#define NGX_HTTP_FASTCGI_NG_DELAY_MIN       5
-#define NGX_HTTP_FASTCGI_NG_DELAY_MAX     100
-
 
 static void ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx);
@@ -56,6 +50,7 @@ static void ngx_http_fastcgi_ng_pool_schedule(
     ngx_http_fastcgi_ng_pool_t *pool);
 static void ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool);
+static enum fcng_connect_cause ngx_http_fastcgi_ng_cause(ngx_err_t err);
 static void ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err);
 
@@ -117,6 +112,8 @@ ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
+
+    ctx->alone = u->peer.tries <= 1;
 
     ctx->inner_get = u->peer.get;
     ctx->inner_free = u->peer.free;
@@ -383,6 +380,12 @@ ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
         st->connect_start = ngx_current_msec;
     }
 
+    if (st->ctx->pause) {
+        st->ctx->pause = 0;
+        ngx_add_timer(&st->timer, FCNG_REPLAY_PAUSE_US / 1000);
+        return NGX_AGAIN;
+    }
+
     link = ngx_http_fastcgi_ng_link_open(st->pool, st->connection.log, &err);
 
     if (link == NULL) {
@@ -432,43 +435,25 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-/*
- * A full backlog (EAGAIN) and an application that is being restarted are worth
- * waiting for, but not when there is another server to ask.
- */
-
-static ngx_uint_t
-ngx_http_fastcgi_ng_may_retry(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
-{
-    if (st->pool->sockaddr.sockaddr.sa_family != AF_UNIX
-        || st->request->upstream->peer.tries > 1
-        || ngx_exiting || ngx_terminate)
-    {
-        return 0;
-    }
-
-    if (err == NGX_EAGAIN) {
-        return 1;
-    }
-
-    return (err == NGX_ECONNREFUSED || err == NGX_ENOENT)
-           && ngx_current_msec - st->connect_start
-              < NGX_HTTP_FASTCGI_NG_RESTART_TIME;
-}
-
-
 static ngx_int_t
 ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
 {
-    if (ngx_http_fastcgi_ng_may_retry(st, err)) {
+    uint64_t  pause;
 
+    pause = 0;
+
+    if (st->request->upstream->peer.tries <= 1
+        && !ngx_exiting && !ngx_terminate)
+    {
+        pause = fcng_connect_pause(ngx_http_fastcgi_ng_cause(err),
+                            st->pool->sockaddr.sockaddr.sa_family == AF_UNIX,
+                            ++st->connect_failures,
+                            (ngx_current_msec - st->connect_start) * 1000);
+    }
+
+    if (pause) {
         st->connect_err = err;
-        st->delay = st->delay ? ngx_min(st->delay * 2,
-                                        NGX_HTTP_FASTCGI_NG_DELAY_MAX)
-                              : NGX_HTTP_FASTCGI_NG_DELAY_MIN;
-
-        ngx_add_timer(&st->timer, st->delay);
-
+        ngx_add_timer(&st->timer, (ngx_msec_t) (pause / 1000));
         return NGX_AGAIN;
     }
 
@@ -505,7 +490,7 @@ ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-/* The kept connection was dead before a byte left: another one. */
+/* The connection was dead before a byte left: another one. */
 
 ngx_int_t
 ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st)
@@ -1016,6 +1001,24 @@ ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool)
 
 /* what the operator reads */
 
+static enum fcng_connect_cause
+ngx_http_fastcgi_ng_cause(ngx_err_t err)
+{
+    switch (err) {
+    case NGX_ECONNREFUSED:  return FCNG_CONNECT_REFUSED;
+    case NGX_ENOENT:        return FCNG_CONNECT_MISSING;
+    case NGX_EACCES:        return FCNG_CONNECT_DENIED;
+    case NGX_EAGAIN:        return FCNG_CONNECT_BACKLOG;
+    case NGX_ETIMEDOUT:     return FCNG_CONNECT_TIMEOUT;
+    case NGX_EMFILE:
+    case NGX_ENFILE:        return FCNG_CONNECT_NO_DESCRIPTORS;
+    case NGX_EHOSTUNREACH:
+    case NGX_ENETUNREACH:   return FCNG_CONNECT_NO_ROUTE;
+    default:                return FCNG_CONNECT_OTHER;
+    }
+}
+
+
 static void
 ngx_http_fastcgi_ng_connect_facts(ngx_http_fastcgi_ng_pool_t *pool,
     ngx_err_t err, fcng_connect_facts *facts, char *owner, size_t owner_len)
@@ -1026,18 +1029,7 @@ ngx_http_fastcgi_ng_connect_facts(ngx_http_fastcgi_ng_pool_t *pool,
 
     ngx_memzero(facts, sizeof(fcng_connect_facts));
 
-    switch (err) {
-    case NGX_ECONNREFUSED:  facts->cause = FCNG_CONNECT_REFUSED; break;
-    case NGX_ENOENT:        facts->cause = FCNG_CONNECT_MISSING; break;
-    case NGX_EACCES:        facts->cause = FCNG_CONNECT_DENIED; break;
-    case NGX_EAGAIN:        facts->cause = FCNG_CONNECT_BACKLOG; break;
-    case NGX_ETIMEDOUT:     facts->cause = FCNG_CONNECT_TIMEOUT; break;
-    case NGX_EMFILE:
-    case NGX_ENFILE:        facts->cause = FCNG_CONNECT_NO_DESCRIPTORS; break;
-    case NGX_EHOSTUNREACH:
-    case NGX_ENETUNREACH:   facts->cause = FCNG_CONNECT_NO_ROUTE; break;
-    default:                facts->cause = FCNG_CONNECT_OTHER; break;
-    }
+    facts->cause = ngx_http_fastcgi_ng_cause(err);
 
     if (pool->sockaddr.sockaddr.sa_family != AF_UNIX) {
         return;

@@ -709,6 +709,45 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 }
 
 
+/*
+ * Closed without a byte: the only server may be on its way out, to be started
+ * again.  Once more then, after a pause, if nginx would ask another server.
+ * It does so after a failure of a cached connection.
+ */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_repeat(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_msec_t                  timeout;
+    ngx_http_request_t         *r;
+    ngx_http_upstream_t        *u;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    r = st->request;
+    u = r->upstream;
+    ctx = st->ctx;
+
+    timeout = u->conf->next_upstream_timeout;
+
+    if (!ctx->alone || ctx->repeated || ctx->timed_out
+        || r->request_body_no_buffering
+        || (u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_ERROR) == 0
+        || ((r->method & (NGX_HTTP_POST|NGX_HTTP_LOCK|NGX_HTTP_PATCH))
+            && (u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT)
+               == 0)
+        || (timeout && ngx_current_msec - u->peer.start_time >= timeout))
+    {
+        return 0;
+    }
+
+    ctx->repeated = 1;
+    ctx->pause = 1;
+    u->peer.cached = 1;
+
+    return 1;
+}
+
+
 static void
 ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
 {
@@ -733,6 +772,14 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "%s the kept connection was closed",
                       fcng_msg_tag(FCNG_MSG_STALE));
+
+    } else if (!fcng_request_answered(st->fcng)
+               && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO)
+               && ngx_http_fastcgi_ng_repeat(st))
+    {
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "%s %s, before the response: the request is sent again",
+                      fcng_msg_tag(FCNG_MSG_STALE), fcng_strerror(err));
 
     } else {
         in.data = (char *) link->buffer;
@@ -1139,14 +1186,25 @@ static ngx_int_t
 ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
     ngx_buf_t *params)
 {
-    if (!fcng_request_started(st->fcng) && st->ctx->reused && params) {
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
 
+    ctx = st->ctx;
+
+    if (!fcng_request_started(st->fcng) && params
+        && (ctx->reused || (ctx->alone && !ctx->repeated)))
+    {
         /* nothing left: whatever the method, it may be sent elsewhere */
 
         ngx_log_error(NGX_LOG_INFO, st->connection.log, 0,
-                      "%s the kept connection was closed, another one is used",
-                      fcng_msg_tag(FCNG_MSG_STALE));
+                      "%s the %sconnection was closed, another one is used",
+                      fcng_msg_tag(FCNG_MSG_STALE),
+                      ctx->reused ? "kept " : "");
         fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
+
+        if (!ctx->reused) {
+            ctx->repeated = 1;
+            ctx->pause = 1;
+        }
 
         params->pos = params->start;
         ngx_http_fastcgi_ng_stream_unlink(st, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * May a request that failed be sent again?  Nothing may run twice unless its
+ * May a request that failed be sent again, and connecting be tried again?  Nothing may run twice unless its
  * method says that twice is as good as once (RFC 9110 section 9.2.2) or the
  * application provably did not start it.
  */
@@ -8,6 +8,12 @@
 #include "fcng_int.h"
 
 #define TRIES_MAX 3
+#define ALONE_TRIES_MAX 2 /* of one server, on new connections */
+
+#define MS 1000ull
+#define PAUSE_FIRST (5 * MS)
+#define PAUSE_MAX (100 * MS)
+#define RESTART (1000 * MS)
 
 bool fcng_method_idempotent(fcng_str method)
 {
@@ -42,6 +48,18 @@ static bool may_pass(const fcng_outcome *o)
            || was_stale(o);
 }
 
+/* The only server once more?  When it is down already, or slow, that would
+   only take longer; a script that kills it must not kill it again and
+   again. */
+static enum fcng_replay alone_again(const fcng_outcome *o)
+{
+    if (o->error == FCNG_ERR_CONNECT || o->error == FCNG_ERR_TIMEOUT
+        || o->tries - o->stale >= ALONE_TRIES_MAX) {
+        return FCNG_REPLAY_NO;
+    }
+    return FCNG_REPLAY_LATER;
+}
+
 enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
 {
     if (o->delivered || !o->replayable || o->tries >= TRIES_MAX
@@ -53,10 +71,29 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
         return FCNG_REPLAY_FRESH;
     }
     if (o->error == FCNG_ERR_OVERLOADED) {
-        return FCNG_REPLAY_OTHER;
+        return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;
     }
     if (o->answered || (o->started && !o->idempotent)) {
         return FCNG_REPLAY_NO;
     }
-    return was_stale(o) ? FCNG_REPLAY_FRESH : FCNG_REPLAY_OTHER;
+    if (was_stale(o)) {
+        return FCNG_REPLAY_FRESH;
+    }
+    return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;
+}
+
+uint64_t fcng_connect_pause(enum fcng_connect_cause cause, bool is_unix,
+                            unsigned failures, uint64_t elapsed_us)
+{
+    bool restarts = cause == FCNG_CONNECT_REFUSED
+                    || cause == FCNG_CONNECT_MISSING;
+    if (!is_unix || (!restarts && cause != FCNG_CONNECT_BACKLOG)
+        || (restarts && elapsed_us >= RESTART)) {
+        return 0;
+    }
+    uint64_t pause = PAUSE_FIRST;
+    while (--failures > 0 && pause < PAUSE_MAX) {
+        pause *= 2;
+    }
+    return pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }

@@ -134,6 +134,68 @@ static void test_three_attempts_and_a_body_still_there(void **state)
     expect(outcome, FCNG_REPLAY_NO);
 }
 
+static void test_the_only_server_is_asked_once_more(void **state)
+{
+    (void)state;
+    fcng_outcome o = get;
+    o.alone = true;
+    expect(o, FCNG_REPLAY_LATER);
+    o.error = FCNG_ERR_IO;
+    expect(o, FCNG_REPLAY_LATER);
+    o.tries = 2;
+    expect(o, FCNG_REPLAY_NO);
+    /* the first attempt met a connection that was dead already */
+    o.stale = 1;
+    expect(o, FCNG_REPLAY_LATER);
+    o.tries = 3;
+    expect(o, FCNG_REPLAY_NO);
+    /* a stale one is replaced at once */
+    o = with(FCNG_ERR_CLOSED, true, true, true);
+    o.alone = true;
+    expect(o, FCNG_REPLAY_FRESH);
+    /* nobody there, or too slow: twice would only take longer */
+    o = with(FCNG_ERR_TIMEOUT, true, false, true);
+    o.alone = true;
+    expect(o, FCNG_REPLAY_NO);
+    o.error = FCNG_ERR_CONNECT;
+    expect(o, FCNG_REPLAY_NO);
+    o = with(FCNG_ERR_OVERLOADED, false, false, true);
+    o.alone = true;
+    expect(o, FCNG_REPLAY_LATER);
+    o.tries = 2;
+    expect(o, FCNG_REPLAY_NO);
+}
+
+#define SECOND 1000000ull
+
+static void test_connecting_again(void **state)
+{
+    (void)state;
+    static const uint64_t ms[] = { 5, 10, 20, 40, 80, 100, 100, 100 };
+    static const enum fcng_connect_cause causes[]
+        = { FCNG_CONNECT_BACKLOG, FCNG_CONNECT_REFUSED,
+            FCNG_CONNECT_MISSING };
+    for (size_t i = 0; i < 3; i++) {
+        for (unsigned n = 0; n < 8; n++) {
+            assert_int_equal(fcng_connect_pause(causes[i], true, n + 1, 0),
+                             ms[n] * 1000);
+        }
+        assert_int_equal(
+            fcng_connect_pause(causes[i], true, 20, SECOND - 1), 100000);
+        assert_int_equal(fcng_connect_pause(causes[i], false, 1, 0), 0);
+        assert_int_equal(
+            fcng_connect_pause(causes[i], true, 30, SECOND),
+            causes[i] == FCNG_CONNECT_BACKLOG ? 100000 : 0);
+    }
+    for (int cause = FCNG_CONNECT_OTHER; cause <= FCNG_CONNECT_NO_ROUTE;
+         cause++) {
+        if (cause != FCNG_CONNECT_BACKLOG && cause != FCNG_CONNECT_REFUSED
+            && cause != FCNG_CONNECT_MISSING) {
+            assert_int_equal(fcng_connect_pause(cause, true, 1, 0), 0);
+        }
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_methods),
     cmocka_unit_test(test_not_started_may_be_repeated_whatever_the_method),
@@ -143,6 +205,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point31_point32_refusals_prove_that_nothing_ran),
     cmocka_unit_test(test_point33_what_would_only_fail_again),
     cmocka_unit_test(test_three_attempts_and_a_body_still_there),
+    cmocka_unit_test(test_the_only_server_is_asked_once_more),
+    cmocka_unit_test(test_connecting_again),
 };
 
 UNIT_MAIN(tests)

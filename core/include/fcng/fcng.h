@@ -586,20 +586,51 @@ typedef struct fcng_outcome {
     bool answered;   /* any byte of an answer came */
     bool delivered;  /* anything went to the client */
     bool replayable; /* the host still has the whole body */
+    bool alone;      /* the application has no other server */
     unsigned tries;  /* attempts made, this one included */
+    unsigned stale;  /* earlier attempts that met FCNG_REPLAY_FRESH */
 } fcng_outcome;
 
 enum fcng_replay {
     FCNG_REPLAY_NO,
     FCNG_REPLAY_FRESH, /* again, same server, on a new connection */
-    FCNG_REPLAY_OTHER  /* again, another server preferred */
+    FCNG_REPLAY_OTHER, /* again, on another server */
+    FCNG_REPLAY_LATER  /* again, same server, after FCNG_REPLAY_PAUSE_US */
 };
+
+/* An application that closes without an answer may be on its way out, to be
+   started again: its socket needs a moment to go. */
+#define FCNG_REPLAY_PAUSE_US 100000
 
 /*
  * The one table that says what may be repeated: nothing runs twice unless the
  * method is idempotent or the application provably did not start it.
  */
 enum fcng_replay fcng_replay_verdict(const fcng_outcome *outcome);
+
+/* Why connecting failed, as the host found out (errno is the host's). */
+enum fcng_connect_cause {
+    FCNG_CONNECT_OTHER,
+    FCNG_CONNECT_REFUSED,
+    FCNG_CONNECT_MISSING,    /* ENOENT */
+    FCNG_CONNECT_DENIED,     /* EACCES */
+    FCNG_CONNECT_BACKLOG,    /* EAGAIN of a Unix socket: its queue is full */
+    FCNG_CONNECT_TIMEOUT,
+    FCNG_CONNECT_NO_DESCRIPTORS, /* EMFILE, ENFILE */
+    FCNG_CONNECT_NOT_SOCKET,
+    FCNG_CONNECT_NO_ROUTE
+};
+
+/*
+ * How long to wait, in microseconds, before connecting is tried again after it
+ * failed because of |cause|; 0: it is not.  |failures|: attempts that failed,
+ * at least one; |elapsed_us|: since the first one was made.  A full backlog is
+ * waiting, not failing (the host's connect timeout bounds it); a Unix socket
+ * that is missing or refuses is what an application that restarts looks like,
+ * for a second.  Only for the last server that there is to try.
+ */
+uint64_t fcng_connect_pause(enum fcng_connect_cause cause, bool is_unix,
+                            unsigned failures, uint64_t elapsed_us);
 
 /* Whether a method may be repeated: GET, HEAD, PUT, DELETE, OPTIONS, TRACE
    (RFC 9110 section 9.2.2). */
@@ -952,19 +983,6 @@ const char *fcng_msg_tag(enum fcng_msg msg);
 
 /* The message a failure belongs to. */
 enum fcng_msg fcng_msg_of(int err);
-
-/* Why connecting failed, as the host found out (errno is the host's). */
-enum fcng_connect_cause {
-    FCNG_CONNECT_OTHER,
-    FCNG_CONNECT_REFUSED,
-    FCNG_CONNECT_MISSING,    /* ENOENT */
-    FCNG_CONNECT_DENIED,     /* EACCES */
-    FCNG_CONNECT_BACKLOG,    /* EAGAIN of a Unix socket: its queue is full */
-    FCNG_CONNECT_TIMEOUT,
-    FCNG_CONNECT_NO_DESCRIPTORS, /* EMFILE, ENFILE */
-    FCNG_CONNECT_NOT_SOCKET,
-    FCNG_CONNECT_NO_ROUTE
-};
 
 typedef struct fcng_connect_facts {
     enum fcng_connect_cause cause;
