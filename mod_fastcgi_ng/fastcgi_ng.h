@@ -204,6 +204,7 @@ typedef struct fastcgi_ng_task_t {
     bool reused;
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
+    bool send_limit;             /* waiting is for it to take bytes */
     bool over;                   /* END_REQUEST or failure */
     bool ended;                  /* END_REQUEST */
     int error;                   /* enum fcng_err */
@@ -231,6 +232,7 @@ typedef struct fastcgi_ng_task_t {
     unsigned tries;
     unsigned turn;               /* which address comes first */
     uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;
+    uint64_t end_us;             /* FastCgiNgRequestTimeout, or FCNG_NEVER */
     apr_uint32_t app_status;
 } fastcgi_ng_task_t;
 
@@ -295,7 +297,8 @@ void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
 /*
  * A connection for |task|: task->conn, busy, idle before or new.  FCNG_OK, or
  * FCNG_ERR_CONNECT (told), FCNG_ERR_QUEUE_FULL, FCNG_ERR_QUEUE_TIMEOUT,
- * FCNG_ERR_NOMEM, FCNG_ERR_CLOSED (the client has gone).
+ * FCNG_ERR_NOMEM, FCNG_ERR_CLOSED (the client has gone), FCNG_ERR_TIMEOUT
+ * (the request has used up its time).
  */
 int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
                                bool patient);

@@ -128,14 +128,19 @@ static const char *where(const fastcgi_ng_task_t *task)
 
 static const char *timeout_words(const fastcgi_ng_task_t *task)
 {
-    bool writing = task->request != NULL && !task->body.fin;
+    uint64_t now = fastcgi_ng_now();
 
-    return apr_psprintf(task->r->pool, writing
+    if (now >= task->end_us) {
+        return apr_psprintf(task->r->pool, "the request has taken %d ms "
+                            "(FastCgiNgRequestTimeout)",
+                            (int)((now - task->start_us) / 1000));
+    }
+    return apr_psprintf(task->r->pool, task->send_limit
                         ? "the application took no byte for %d ms "
                           "(FastCgiNgSendTimeout)"
                         : "the application sent no byte for %d ms "
-                          "(FastCgiNgReadTimeout, FastCgiNgRequestTimeout)",
-                        (int)((fastcgi_ng_now() - task->active_us) / 1000));
+                          "(FastCgiNgReadTimeout)",
+                        (int)((now - task->active_us) / 1000));
 }
 
 void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)

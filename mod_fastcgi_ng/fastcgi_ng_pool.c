@@ -228,18 +228,25 @@ static uint64_t came_back(fastcgi_ng_backend_t *b)
 static bool keep_waiting(fastcgi_ng_task_t *task, waiter_t *waiter)
 {
     fastcgi_ng_backend_t *b = task->backend;
+    uint64_t now = fastcgi_ng_now();
+    uint64_t left = task->end_us > now ? task->end_us - now : 0;
 
-    apr_thread_cond_timedwait(waiter->cond, b->mutex, CLIENT_CHECK_US);
+    apr_thread_cond_timedwait(waiter->cond, b->mutex,
+                              left < CLIENT_CHECK_US
+                                  ? (apr_interval_time_t)left
+                                  : CLIENT_CHECK_US);
     if (waiter->done) {
         return false;
     }
     if (fastcgi_ng_io_client_gone(&task->client, task->r->connection)) {
         task->client_gone = true;
-        fcng_pool_cancel(b->pool, &waiter->link);
-        waiter->verdict = FCNG_POOL_REFUSE;
-        return false;
     }
-    return true;
+    else if (fastcgi_ng_now() < task->end_us) {
+        return true;
+    }
+    fcng_pool_cancel(b->pool, &waiter->link);
+    waiter->verdict = FCNG_POOL_REFUSE;
+    return false;
 }
 
 /* Mutex held.  What the pool says, after waiting if need be. */
@@ -267,6 +274,9 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task, bool fresh,
     }
     if (task->client_gone) {
         *error = FCNG_ERR_CLOSED;
+    }
+    else if (verdict == FCNG_POOL_REFUSE && fastcgi_ng_now() >= task->end_us) {
+        *error = FCNG_ERR_TIMEOUT;
     }
     return verdict;
 }
@@ -302,12 +312,18 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     dial.task = task;
     dial.patient = patient;
     dial.deadline_us = begun + (uint64_t)task->conf->connect_timeout;
+    if (task->end_us < dial.deadline_us) {
+        dial.deadline_us = task->end_us;
+    }
     fd = fastcgi_ng_io_connect(&dial);
     task->connect_us += fastcgi_ng_now() - begun;
     if (fd < 0) {
         give_up(b);
         if (task->client_gone) {
             return FCNG_ERR_CLOSED;
+        }
+        if (dial.timed_out && dial.deadline_us == task->end_us) {
+            return FCNG_ERR_TIMEOUT;
         }
         connect_failed(&dial);
         return FCNG_ERR_CONNECT;

@@ -178,13 +178,14 @@ static void push(fastcgi_ng_task_t *task)
 }
 
 /* When waiting is over, and whose fault it is then. */
-static uint64_t deadline(const fastcgi_ng_task_t *task, bool *clients_fault)
+static uint64_t deadline(fastcgi_ng_task_t *task, bool *clients_fault)
 {
     apr_interval_time_t limit = task->conf->read_timeout;
-    uint64_t at, whole;
+    uint64_t at;
 
     *clients_fault = false;
-    if (wants_write(task)) {
+    task->send_limit = wants_write(task);
+    if (task->send_limit) {
         limit = task->conf->send_timeout;
     }
     else if (!task->body.fin && !task->write_failed) {
@@ -192,12 +193,9 @@ static uint64_t deadline(const fastcgi_ng_task_t *task, bool *clients_fault)
         *clients_fault = true;
     }
     at = task->active_us + (uint64_t)limit;
-    if (task->conf->request_timeout > 0) {
-        whole = task->start_us + (uint64_t)task->conf->request_timeout;
-        if (whole < at) {
-            at = whole;
-            *clients_fault = false;
-        }
+    if (task->end_us < at) {
+        at = task->end_us;
+        *clients_fault = false;
     }
     return at;
 }
@@ -308,7 +306,8 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
     fcng_str method = { task->r->method, strlen(task->r->method) };
 
     if (task->error == FCNG_OK || task->status != OK || task->client_gone
-        || task->error == FCNG_ERR_CONNECT) {
+        || task->error == FCNG_ERR_CONNECT
+        || fastcgi_ng_now() >= task->end_us) {
         return FCNG_REPLAY_NO;
     }
     outcome->error = task->error;
@@ -468,6 +467,10 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     task->app = app;
     task->mount = mount;
     task->start_us = fastcgi_ng_now();
+    task->end_us = task->conf->request_timeout > 0
+                       ? task->start_us
+                             + (uint64_t)task->conf->request_timeout
+                       : FCNG_NEVER;
     task->backend = app->backends[0];
     if (app->addresses->nelts > 1) {
         task->turn = atomic_fetch_add_explicit(
