@@ -8,6 +8,7 @@ use FCNG::App;
 use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
 use Test::More;
+use Time::HiRes qw(sleep);
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
@@ -46,6 +47,12 @@ FCNG::Hosts->each(sub {
     });
     $host->location('/app/', app => $app, options => { buffering => 'off',
         request_buffering => 'off', read_timeout => '30s' });
+    # As it is configured by nobody, and with a single connection: one that
+    # is not given back would be the last.
+    $host->location('/default/', app => $app);
+    $host->location('/single/', app => $app,
+        pool => { max_connections => 1, queue_timeout => '3s' },
+        options => { buffering => 'off', request_buffering => 'off' });
     $host->start;
 
     my $leave = sub {
@@ -71,6 +78,36 @@ FCNG::Hosts->each(sub {
     $leave->('in a chunked body', $head->('POST', '/app/body',
         chunked => 1) . FCNG::HTTP::chunk('x' x 1000));
     is($host->get('/app/x')->{body}, 'here', 'the next one is served');
+
+    $leave->('while waiting, by default', $head->('GET', '/default/wait'));
+    $leave->('in a flood, by default', $head->('GET', '/default/flood'), 1);
+    for my $round (1, 2) {
+        $leave->("on the only connection, waiting, $round",
+            $head->('GET', '/single/wait'));
+        $leave->("on the only connection, in the response, $round",
+            $head->('GET', '/single/talk'), 1);
+        $leave->("on the only connection, in the body, $round",
+            $head->('POST', '/single/body', length => 10_000) . 'x' x 1000);
+        is($host->get('/single/x', seconds => 5)->{body}, 'here',
+            "it is free again, $round");
+    }
+
+    # One that waits for its turn leaves: the turn is not lost.
+    $app->forget;
+    my $holder = $host->client;
+    $holder->send($head->('GET', '/single/wait'));
+    ok($app->wait_event('waiting'), 'the only connection is taken');
+    my @waiting = map { $host->client } 1 .. 5;
+    $_->send($head->('GET', '/single/x')) for @waiting;
+    my $last = $host->client;
+    $last->send($head->('GET', '/single/x'));
+    sleep 0.3;
+    $_->close for @waiting;
+    sleep 0.3;
+    $holder->close;
+    is($last->response(seconds => 5)->{body}, 'here',
+        'five leave the queue, the sixth is served');
+    $last->close;
 
     # Many at once, then nothing is left.
     $app->forget;

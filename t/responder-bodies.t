@@ -81,13 +81,22 @@ FCNG::Hosts->each(sub {
     $client->close;
 
     # 100-continue: asked for, then sent.
-    $client = $host->client;
-    $client->send("POST /app/ HTTP/1.1\r\nHost: localhost\r\n"
-        . "Expect: 100-continue\r\nContent-Length: 5\r\n"
-        . "Connection: close\r\n\r\n");
-    my $first = $client->response(interim => 1, seconds => 5, part => 1);
-    is($first->{status}, 100, 'the server says: continue');
-    $client->send('hello');
-    is($client->response->{body}, sha256_hex('hello'), 'the body comes');
-    $client->close;
+    for my $path ('/app/', '/stream/') {
+        for my $chunked (0, 1) {
+            $client = $host->client;
+            $client->send(FCNG::HTTP::head('POST', $path, close => 1,
+                headers => [Expect => '100-continue'],
+                $chunked ? (chunked => 1) : (length => 5)));
+            my $what = $path . ($chunked ? ', chunked' : '');
+            my $first = $client->response(interim => 1, seconds => 5,
+                part => 1);
+            is($first->{status}, 100, "$what: the server says: continue");
+            is(length $client->{in}, 0, "$what: and nothing else");
+            $client->send($chunked ? FCNG::HTTP::chunk('hello') . "0\r\n\r\n"
+                : 'hello');
+            is($client->response->{body}, sha256_hex('hello'),
+                "$what: the body comes");
+            $client->close;
+        }
+    }
 });

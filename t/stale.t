@@ -10,9 +10,10 @@ use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
 use Test::More;
 
-FCNG::Hosts->each(sub {
-    my ($host) = @_;
-    my $app = FCNG::App->new(connection => sub {
+# By TCP it resets the connection, by a Unix socket it closes.
+sub goes_away {
+    my ($host, $listen) = @_;
+    my $app = FCNG::App->new(listen => $listen, connection => sub {
         my ($conn) = @_;
         while (my $r = $conn->next_request) {
             my $body = $r->body;
@@ -20,7 +21,7 @@ FCNG::Hosts->each(sub {
             # Takes the second request of a connection and goes.
             if ($do eq 'drop' && $r->{n} > 1) {
                 $r->note('dropped');
-                return $conn->{port} ? $conn->reset : $conn->close;
+                return $listen eq 'tcp' ? $conn->reset : $conn->close;
             }
             $r->note('served', method => $r->env('REQUEST_METHOD'));
             $r->text("$do $body");
@@ -32,6 +33,7 @@ FCNG::Hosts->each(sub {
     });
     $host->location('/app/', app => $app, pool => { idle_timeout => '10s' })
         ->start;
+    $host->mark_log;
 
     # The application closed while the connection was idle: nobody noticed.
     for my $method (qw(GET POST)) {
@@ -72,4 +74,11 @@ FCNG::Hosts->each(sub {
     is($r->{status}, 502, 'POST is not');
     is(scalar $app->events('served'), 0, 'it was done at most once');
     is(scalar $app->events('dropped'), 1, 'namely when it was dropped');
-});
+}
+
+for my $listen (qw(unix tcp)) {
+    subtest $listen => sub {
+        FCNG::Hosts->each(sub { goes_away($_[0], $listen) });
+    };
+}
+done_testing();
