@@ -150,6 +150,9 @@ typedef struct {
     ngx_event_t                      timeout;        /* of the whole request */
     ngx_connection_t                *timeout_ident;
 
+    /* what u->conf was before OVERLOADED changed it */
+    ngx_http_upstream_conf_t        *upstream_conf;
+
     /* what process_header is to answer in place of a head */
     ngx_int_t                        signal;
 

@@ -146,6 +146,11 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     pc->cached = 0;
     pc->connection = &st->connection;
 
+    if (ctx->upstream_conf) {
+        ctx->request->upstream->conf = ctx->upstream_conf;
+        ctx->upstream_conf = NULL;
+    }
+
     ctx->answered = 0;
     ctx->reused = 0;
     ctx->signal = 0;

@@ -649,6 +649,76 @@ ngx_http_fastcgi_ng_stderr_end(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
+/* Whether nginx would ask again after an error, the method put aside. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_may_next(ngx_http_request_t *r)
+{
+    ngx_msec_t            timeout;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    timeout = u->conf->next_upstream_timeout;
+
+    return (u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_ERROR)
+           && !r->request_body_no_buffering
+           && (timeout == 0
+               || ngx_current_msec - u->peer.start_time < timeout);
+}
+
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r)
+{
+    return (r->method & (NGX_HTTP_POST|NGX_HTTP_LOCK|NGX_HTTP_PATCH)) == 0
+           || (r->upstream->conf->next_upstream
+               & NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT);
+}
+
+
+/*
+ * OVERLOADED says that nothing was started: whatever the method, another
+ * server may be asked.  nginx knows that only as a setting of the location's,
+ * which is put back before the next attempt.
+ */
+
+static void
+ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_request_t        *r;
+    ngx_http_upstream_t       *u;
+    ngx_http_upstream_conf_t  *conf;
+
+    r = st->request;
+    u = r->upstream;
+
+    if (st->received) {
+        return;
+    }
+
+    if (u->peer.tries <= 1 || !ngx_http_fastcgi_ng_may_next(r)) {
+        ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return;
+    }
+
+    if (ngx_http_fastcgi_ng_repeatable(r)) {
+        return;
+    }
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    if (conf == NULL) {
+        return;
+    }
+
+    *conf = *u->conf;
+    conf->next_upstream |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+
+    st->ctx->upstream_conf = u->conf;
+    u->conf = conf;
+}
+
+
 static void
 ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 {
@@ -695,12 +765,8 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
                       ngx_http_fastcgi_ng_tag(ev->error),
                       fcng_strerror(ev->error));
 
-        if (ev->error == FCNG_ERR_OVERLOADED
-            && st->received == 0
-            && st->request->upstream->peer.tries <= 1)
-        {
-            ngx_http_fastcgi_ng_stream_refuse(st,
-                                              NGX_HTTP_SERVICE_UNAVAILABLE);
+        if (ev->error == FCNG_ERR_OVERLOADED) {
+            ngx_http_fastcgi_ng_overloaded(st);
         }
     }
 
@@ -718,31 +784,22 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 static ngx_uint_t
 ngx_http_fastcgi_ng_repeat(ngx_http_fastcgi_ng_stream_t *st)
 {
-    ngx_msec_t                  timeout;
     ngx_http_request_t         *r;
-    ngx_http_upstream_t        *u;
     ngx_http_fastcgi_ng_ctx_t  *ctx;
 
     r = st->request;
-    u = r->upstream;
     ctx = st->ctx;
 
-    timeout = u->conf->next_upstream_timeout;
-
     if (!ctx->alone || ctx->repeated || ctx->timed_out
-        || r->request_body_no_buffering
-        || (u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_ERROR) == 0
-        || ((r->method & (NGX_HTTP_POST|NGX_HTTP_LOCK|NGX_HTTP_PATCH))
-            && (u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT)
-               == 0)
-        || (timeout && ngx_current_msec - u->peer.start_time >= timeout))
+        || !ngx_http_fastcgi_ng_may_next(r)
+        || !ngx_http_fastcgi_ng_repeatable(r))
     {
         return 0;
     }
 
     ctx->repeated = 1;
     ctx->pause = 1;
-    u->peer.cached = 1;
+    r->upstream->peer.cached = 1;
 
     return 1;
 }
