@@ -33,6 +33,7 @@ FCNG::Hosts->each(log_level => 'info', sub {
 
     # Gone and back: neither the missing socket nor one that refuses fails.
     for my $how (qw(missing refuses)) {
+        $app->wait_idle;
         $app->stop;
         if ($how eq 'refuses') {
             IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $app->path,
@@ -54,6 +55,7 @@ FCNG::Hosts->each(log_level => 'info', sub {
         }
         cmp_ok(time - $start, '<', 1.5, 'and is served as soon as it is up');
     }
+    $app->wait_idle;
     $app->stop;
     my $start = time;
     my $r = $host->get('/app/x', seconds => 5);

@@ -240,6 +240,15 @@ sub close_gate {
     return $self;
 }
 
+# Waits until every connection has ended.
+sub wait_idle {
+    my ($self, $seconds) = @_;
+    return wait_until($seconds // 5, sub {
+        my ($opened, $closed) = $self->counts;
+        return $opened == $closed;
+    });
+}
+
 # Connections that were opened and those of them that ended.
 sub counts {
     my ($self) = @_;
