@@ -87,7 +87,7 @@ sub write_conf {
     }
     my $temp = join "\n    ", map { "${_}_temp_path $dir/tmp/$_;" }
         qw(client_body proxy fastcgi uwsgi scgi);
-    my $ours = $self->{stock} ? ''
+    my $ours = $self->{stock} || $self->{default_temp_path} ? ''
         : "fastcgi_ng_temp_path $dir/tmp/fastcgi_ng;";
     spew("$dir/nginx.conf", <<"CONF");
 ${top}daemon off;
