@@ -146,42 +146,23 @@ static bool below(const char *path, const char *folder)
            && (path[len] == '/' || path[len] == '\0' || len == 1);
 }
 
-static void path_info(fcng_env *env, request_rec *r, const char *path)
-{
-    set(env, FCNG_ENV_PATH_INFO, path);
-    if (*path != '\0') {
-        set(env, FCNG_ENV_PATH_TRANSLATED,
-            apr_pstrcat(r->pool, ap_document_root(r), path, NULL));
-    }
-}
-
 static void mount_paths(fcng_env *env, request_rec *r, const char *mount)
 {
     if (!below(r->uri, mount)) {
         mount = "";
     }
     set(env, FCNG_ENV_SCRIPT_NAME, mount);
-    path_info(env, r, r->uri + strlen(mount));
+    set(env, FCNG_ENV_PATH_INFO, r->uri + strlen(mount));
 }
 
-/* The front controller's own path, as far as it has one. */
 static void script_paths(fcng_env *env, request_rec *r, const char *file)
 {
-    const char *root = ap_document_root(r), *name = file;
-    apr_size_t len = strlen(root);
+    fcng_str root = { ap_document_root(r), strlen(ap_document_root(r)) };
 
-    while (len > 0 && root[len - 1] == '/') {
-        len--;
-    }
-    if (strncmp(file, root, len) == 0 && file[len] == '/') {
-        name = file + len;
-    }
-    else {
-        name = ap_strrchr_c(file, '/');
-    }
     set(env, FCNG_ENV_SCRIPT_FILENAME, file);
-    set(env, FCNG_ENV_SCRIPT_NAME, name);
-    path_info(env, r, r->uri);
+    env->var[FCNG_ENV_SCRIPT_NAME]
+        = fcng_env_script_name(root, env->var[FCNG_ENV_SCRIPT_FILENAME]);
+    set(env, FCNG_ENV_PATH_INFO, r->uri);
 }
 
 /* mod_include may give a subrequest its parent's PATH_INFO: then the address
@@ -196,7 +177,7 @@ static void file_paths(fcng_env *env, request_rec *r)
         if (at > 0) {
             name = apr_pstrmemdup(r->pool, r->uri, (apr_size_t)at);
         }
-        path_info(env, r, r->path_info);
+        set(env, FCNG_ENV_PATH_INFO, r->path_info);
     }
     set(env, FCNG_ENV_SCRIPT_NAME, name);
     set(env, FCNG_ENV_SCRIPT_FILENAME, r->filename);

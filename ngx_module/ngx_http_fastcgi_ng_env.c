@@ -573,8 +573,10 @@ ngx_http_fastcgi_ng_path_facts(ngx_http_request_t *r, fcng_env *env,
     }
 
     if (conf->script.len) {
-        ngx_http_fastcgi_ng_constant(env, FCNG_ENV_SCRIPT_NAME, "");
         ngx_http_fastcgi_ng_fact(env, FCNG_ENV_SCRIPT_FILENAME, &conf->script);
+        env->var[FCNG_ENV_SCRIPT_NAME] =
+            fcng_env_script_name(env->var[FCNG_ENV_DOCUMENT_ROOT],
+                                 env->var[FCNG_ENV_SCRIPT_FILENAME]);
         ngx_http_fastcgi_ng_fact(env, FCNG_ENV_PATH_INFO, &r->uri);
 
         return NGX_OK;

@@ -124,11 +124,11 @@ NGINX
     $_->close for @clients;
 
     for my $case (
-            ['/name/nosuch.test', 502, 
+            ['/name/nosuch.test', 502,
                 qr/nosuch\.test could not be resolved \(3: Host not found\)/],
-            ['/name/silent.test', 502, 
+            ['/name/silent.test', 502,
                 qr/silent\.test could not be resolved \(110: .*timed out\)/],
-            ['/plain/some.test', 502, 
+            ['/plain/some.test', 502,
                 qr/no resolver defined to resolve "some\.test", write "res/],
             ['/empty', 500, qr/in upstream ""/],
             ['/noport', 500, qr/no port in upstream "127\.0\.0\.1"/]) {

@@ -101,19 +101,54 @@ static char *put(char *out, fcng_str s)
     return out + s.len;
 }
 
+fcng_str fcng_env_script_name(fcng_str root, fcng_str file)
+{
+    while (root.len > 0 && root.data[root.len - 1] == '/') {
+        root.len--;
+    }
+    size_t at = root.len;
+    if (root.data == NULL || file.len <= root.len || file.data[root.len] != '/'
+        || memcmp(file.data, root.data, root.len) != 0) {
+        at = file.len;
+        while (at > 0 && (at == file.len || file.data[at] != '/')) {
+            at--;
+        }
+    }
+    return (fcng_str){ file.data + at, file.len - at };
+}
+
+/* A variable's value, which PATH_TRANSLATED may have in two parts; data is
+   NULL when it has none. */
+typedef struct env_value {
+    fcng_str head, tail;
+} env_value;
+
+static env_value value_of(const fcng_env *env, unsigned var)
+{
+    env_value value = { env->var[var], { "", 0 } };
+    if (var == FCNG_ENV_PATH_TRANSLATED && value.head.data == NULL
+        && env->var[FCNG_ENV_PATH_INFO].len > 0) {
+        value.head = env->var[FCNG_ENV_DOCUMENT_ROOT];
+        value.tail = env->var[FCNG_ENV_PATH_INFO];
+    }
+    return value;
+}
+
 int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip)
 {
     size_t size = 0;
     for (unsigned i = 0; i < FCNG_ENV_COUNT; i++) {
         bool sent = (skip & BIT(i)) == 0;
-        if (env->var[i].data == NULL || (!sent && (PATHS & BIT(i)) == 0)) {
+        env_value value = value_of(env, i);
+        if (value.head.data == NULL || (!sent && (PATHS & BIT(i)) == 0)) {
             continue;
         }
-        int err = check_value(i, env->var[i]);
+        int err = check_value(i, value.head);
         if (err != FCNG_OK) {
             return err;
         }
-        size += FCNG_PARAMS_LENS + names[i].len + env->var[i].len;
+        size += FCNG_PARAMS_LENS + names[i].len + value.head.len
+                + value.tail.len;
     }
     int err = fcng_params_reserve(params, size);
     if (err != FCNG_OK) {
@@ -121,10 +156,11 @@ int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip)
     }
     char *out = params->data + params->len;
     for (unsigned i = 0; i < FCNG_ENV_COUNT; i++) {
-        if (env->var[i].data != NULL && (skip & BIT(i)) == 0) {
+        env_value value = value_of(env, i);
+        if (value.head.data != NULL && (skip & BIT(i)) == 0) {
             out = fcng_params_put_len(out, names[i].len);
-            out = fcng_params_put_len(out, env->var[i].len);
-            out = put(put(out, names[i]), env->var[i]);
+            out = fcng_params_put_len(out, value.head.len + value.tail.len);
+            out = put(put(put(out, names[i]), value.head), value.tail);
         }
     }
     params->len = (size_t)(out - params->data);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * May a request that failed be sent again, and connecting be tried again?  Nothing may run twice unless its
- * method says that twice is as good as once (RFC 9110 section 9.2.2) or the
- * application provably did not start it.
+ * May a request that failed be sent again, and connecting be tried again?
+ * Nothing may run twice unless its method says that twice is as good as once
+ * (RFC 9110 section 9.2.2) or the application provably did not start it.
  */
 #include "fcng_text.h"
 #include "fcng_int.h"

@@ -394,6 +394,80 @@ static void test_many_fields(void **state)
     bytes_free(&want);
 }
 
+static void test_script_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *root, *file, *name;
+    } row[] = {
+        { "/srv/www", "/srv/www/index.php", "/index.php" },
+        { "/srv/www", "/srv/www/a/b.php", "/a/b.php" },
+        { "/srv/www/", "/srv/www/a.php", "/a.php" },
+        { "/srv/www//", "/srv/www/a.php", "/a.php" },
+        { "/", "/a.php", "/a.php" },
+        { "", "/srv/a.php", "/srv/a.php" },
+        { "/srv/www", "/srv/wwwx/a.php", "/a.php" },
+        { "/srv/www", "/srv/app/public/a.php", "/a.php" },
+        { "/srv/www", "/srv/www", "/www" },
+        { "/srv/www", "a.php", "a.php" },
+        { "/srv/www", "", "" },
+    };
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        assert_str(fcng_env_script_name(text(row[i].root), text(row[i].file)),
+                   text(row[i].name));
+    }
+    assert_str(fcng_env_script_name((fcng_str){ NULL, 0 }, text("/a/b.php")),
+               text("/b.php"));
+}
+
+static void expect_translated(const char *root, const char *info,
+                              const char *set, uint32_t skip,
+                              const char *want)
+{
+    fcng_env env = { 0 };
+    if (root != NULL) {
+        env.var[FCNG_ENV_DOCUMENT_ROOT] = text(root);
+    }
+    if (info != NULL) {
+        env.var[FCNG_ENV_PATH_INFO] = text(info);
+    }
+    if (set != NULL) {
+        env.var[FCNG_ENV_PATH_TRANSLATED] = text(set);
+    }
+    fcng_params p;
+    fcng_params_init(&p, NULL);
+    assert_int_equal(fcng_env_encode(&p, &env, skip), FCNG_OK);
+    fcng_str rest = { p.data, p.len }, name, value, got = { NULL, 0 };
+    while (fcng_params_next(&rest, &name, &value) == FCNG_OK) {
+        if (name.len == 15) {
+            assert_str(name, text("PATH_TRANSLATED"));
+            assert_null(got.data);
+            got = value;
+        }
+    }
+    if (want == NULL) {
+        assert_null(got.data);
+    } else {
+        assert_str(got, text(want));
+    }
+    fcng_params_fini(&p);
+}
+
+static void test_path_translated(void **state)
+{
+    (void)state;
+    expect_translated("/srv", "/a/b", NULL, 0, "/srv/a/b");
+    expect_translated("/srv", "/a", "/other", 0, "/other");
+    expect_translated("/srv", "", NULL, 0, NULL);
+    expect_translated("/srv", NULL, NULL, 0, NULL);
+    expect_translated(NULL, "/a", NULL, 0, NULL);
+    expect_translated("/srv", "/a", NULL,
+                      UINT32_C(1) << FCNG_ENV_PATH_TRANSLATED, NULL);
+    /* what replaces the root is not looked at */
+    expect_translated("/srv", "/a", NULL,
+                      UINT32_C(1) << FCNG_ENV_DOCUMENT_ROOT, "/srv/a");
+}
+
 static void test_failing_memory_leaves_the_block_as_it_was(void **state)
 {
     (void)state;
@@ -472,6 +546,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_configured_names_win),
     cmocka_unit_test(test_point10_nul_in_a_field),
     cmocka_unit_test(test_many_fields),
+    cmocka_unit_test(test_script_name),
+    cmocka_unit_test(test_path_translated),
     cmocka_unit_test(test_failing_memory_leaves_the_block_as_it_was),
     cmocka_unit_test(test_one_allocation_for_a_usual_request),
     cmocka_unit_test(test_names_that_must_be_trusted),

@@ -240,12 +240,21 @@ fcng_str fcng_env_name(enum fcng_env_var var);
 int fcng_env_find(fcng_str name);
 
 /*
+ * SCRIPT_NAME of a front controller: the path of |file| below the document
+ * root |root|, with its slash; of a file that lies elsewhere "/" and its name.
+ * A slice of |file|.
+ */
+fcng_str fcng_env_script_name(fcng_str root, fcng_str file);
+
+/*
  * Appends every variable of |env| that has a value and whose bit
  * (1u << fcng_env_var) is not in |skip|: those that the configuration replaces
  * or removes.  Refuses a request whose SCRIPT_NAME, SCRIPT_FILENAME,
  * PATH_INFO, PATH_TRANSLATED or DOCUMENT_URI holds NUL, CR or LF, also when
  * it is skipped: what replaces it is made of the same path (one newline in it
- * was enough for CVE-2019-11043).  On an error the block is as before.
+ * was enough for CVE-2019-11043).  PATH_TRANSLATED, when it has no value, is
+ * DOCUMENT_ROOT and PATH_INFO (RFC 3875 section 4.1.6), if neither is missing
+ * nor PATH_INFO empty.  On an error the block is as before.
  * Errors: FCNG_ERR_NOMEM, FCNG_ERR_PATH, FCNG_ERR_PARAM_NUL,
  * FCNG_ERR_PARAM_SIZE (2 GiB).
  */
