@@ -32,6 +32,10 @@ static char *ngx_http_fastcgi_ng_set_size(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_fastcgi_ng_set_bits(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_fastcgi_ng_param(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_fastcgi_ng_script_check(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
@@ -100,13 +104,15 @@ static ngx_conf_bitmask_t  ngx_http_fastcgi_ng_next_upstream_masks[] = {
 
 #define ngx_http_fastcgi_ng_bits(name, field, masks)                          \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_1MORE,                         \
-                                ngx_conf_set_bitmask_slot, field, masks)
+                                ngx_http_fastcgi_ng_set_bits, field, masks)
 
 
 ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
+    /* NGX_CONF_ANY: what nginx says of a wrong number helps nobody */
+
     { ngx_string("fastcgi_ng_pass"),
-      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_ANY,
       ngx_http_fastcgi_ng_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -132,8 +138,8 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
     /* what is sent */
 
-    ngx_http_fastcgi_ng_command("param", NGX_CONF_TAKE23,
-        ngx_http_upstream_param_set_slot, params_source, NULL),
+    ngx_http_fastcgi_ng_command("param", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_param, params_source, NULL),
     ngx_http_fastcgi_ng_flag("default_params", default_params),
     ngx_http_fastcgi_ng_flag("pass_request_headers",
         upstream.pass_request_headers),
@@ -144,7 +150,7 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
     { ngx_string("fastcgi_ng_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_UPS_CONF
-          |NGX_CONF_1MORE,
+          |NGX_CONF_ANY,
       ngx_http_fastcgi_ng_pool,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -1047,8 +1053,22 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_script_compile_t   sc;
 
+    value = cf->args->elts;
+
+    if (cf->args->nelts != 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_pass\" takes one address, write it "
+                           "as \"fastcgi_ng_pass 127.0.0.1:9000;\", "
+                           "\"unix:/path\" or the name of an upstream");
+        return NGX_CONF_ERROR;
+    }
+
     if (fconf->upstream.upstream || fconf->pass_lengths) {
-        return "is duplicate";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_pass %V\": this location has one "
+                           "already, remove one of them, or write both "
+                           "addresses in an upstream", &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -1058,8 +1078,6 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
         clcf->auto_redirect = 1;
     }
-
-    value = cf->args->elts;
 
     n = ngx_http_script_variables_count(&value[1]);
 
@@ -1107,6 +1125,19 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u.url = value[1];
     u.no_resolve = 1;
 
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK && u.err) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_pass %V\": %s, write \"HOST:PORT\", "
+                           "\"[IPv6]:PORT\", \"unix:/path\" or the name of an "
+                           "upstream", &value[1], u.err);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = value[1];
+    u.no_resolve = 1;
+
     fconf->upstream.upstream = ngx_http_upstream_add(cf, &u, 0);
     if (fconf->upstream.upstream == NULL) {
         return NGX_CONF_ERROR;
@@ -1127,11 +1158,14 @@ ngx_http_fastcgi_ng_split_path_info(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t            *value;
     ngx_regex_compile_t   rc;
 
-    if (fconf->split_regex) {
-        return "is duplicate";
-    }
-
     value = cf->args->elts;
+
+    if (fconf->split_regex) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_split_path_info %V\": there is one "
+                           "here already, remove one of them", &value[1]);
+        return NGX_CONF_ERROR;
+    }
 
     fconf->split_name = value[1];
 
@@ -1143,7 +1177,9 @@ ngx_http_fastcgi_ng_split_path_info(ngx_conf_t *cf, ngx_command_t *cmd,
     rc.err.data = errstr;
 
     if (ngx_regex_compile(&rc) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V", &rc.err);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V, write a pattern as \"^(.+\\.php)(/.*)$\"",
+                           &rc.err);
         return NGX_CONF_ERROR;
     }
 
@@ -1190,7 +1226,7 @@ ngx_http_fastcgi_ng_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 #if (NGX_HTTP_CACHE)
     if (fconf->upstream.cache > 0) {
-        return "is incompatible with \"fastcgi_ng_cache\"";
+        return "is incompatible with \"fastcgi_ng_cache\", remove one of them";
     }
 #endif
 
@@ -1244,7 +1280,7 @@ ngx_http_fastcgi_ng_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (fconf->upstream.store > 0) {
-        return "is incompatible with \"fastcgi_ng_store\"";
+        return "is incompatible with \"fastcgi_ng_store\", remove one of them";
     }
 
     fconf->upstream.cache = 1;
@@ -1333,6 +1369,14 @@ ngx_http_fastcgi_ng_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+
+    if (cf->args->nelts == 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_pool\" takes words, write them as "
+                           "\"fastcgi_ng_pool max_connections=32 "
+                           "queue_timeout=5s;\"");
+        return NGX_CONF_ERROR;
+    }
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -1473,6 +1517,75 @@ ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_fastcgi_ng_told(cf, ngx_conf_set_num_slot(cf, cmd, conf),
                                     "a number, as 3");
+}
+
+
+static char *
+ngx_http_fastcgi_ng_set_bits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char              *p, list[512];
+    ngx_str_t           *value;
+    ngx_uint_t           i, m;
+    ngx_conf_bitmask_t  *mask;
+
+    value = cf->args->elts;
+    mask = cmd->post;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        p = list;
+
+        for (m = 0; mask[m].name.len; m++) {
+
+            if (mask[m].name.len == value[i].len
+                && ngx_strcasecmp(mask[m].name.data, value[i].data) == 0)
+            {
+                break;
+            }
+
+            p = ngx_slprintf(p, list + sizeof(list), "%s%V", m ? ", " : "",
+                             &mask[m].name);
+        }
+
+        if (mask[m].name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" does not take \"%V\", write some of "
+                               "%*s", &value[0], &value[i], p - list, list);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_conf_set_bitmask_slot(cf, cmd, conf);
+}
+
+
+static char *
+ngx_http_fastcgi_ng_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts < 3 || cf->args->nelts > 4) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_param\" takes a name and a value, "
+                           "write \"fastcgi_ng_param NAME \"value\";\", or "
+                           "\"fastcgi_ng_param NAME \"\" if_not_empty;\" to "
+                           "remove one");
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 4 && ngx_strcmp(value[3].data, "if_not_empty") != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_param %V ... %V\": write "
+                           "\"if_not_empty\" or nothing behind the value, "
+                           "and a value with blanks in quotes",
+                           &value[1], &value[3]);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_upstream_param_set_slot(cf, cmd, conf);
 }
 
 

@@ -10,6 +10,7 @@ use FCNG::App;
 use FCNG::Host::Apache;
 use FCNG::Hosts;
 use FCNG::Util qw(spew slurp);
+use IO::Select ();
 use Test::More;
 
 # [what, text with "@" at the start of the wrong line, what the line says]
@@ -152,6 +153,17 @@ for my $case (@refused) {
         && $lines[0] =~ /\bline $line of \Q$file\E\b/,
         "refused: $what") or diag("exit $exit, wanted line $line:\n$said");
 }
+
+# Only a request connects to an application.
+subtest 'apache2 -t connects to nothing' => sub {
+    my $app = FCNG::App->new(accept => 0, listen => 'tcp');
+    my $host = FCNG::Host::Apache->new;
+    $host->server(apache => 'FastCgiNgPool php ' . $app->address . "\n");
+    my ($exit, $said) = $host->test_conf;
+    is($exit, 0, 'a right configuration') or diag($said);
+    ok(!IO::Select->new($app->{socket})->can_read(0.1),
+        'nobody has knocked');
+};
 
 subtest 'handlers and .htaccess' => sub {
     my $host = FCNG::Host::Apache->new;

@@ -5,9 +5,11 @@
 # what shows only in the block as a whole, the line is where it begins.
 use strict;
 use warnings;
+use FCNG::App;
 use FCNG::Host::Nginx;
 use FCNG::Hosts;
 use FCNG::Util qw(slurp);
+use IO::Select ();
 use Test::More;
 
 my $pass = 'fastcgi_ng_pass 127.0.0.1:9000;';
@@ -16,7 +18,7 @@ my $pass = 'fastcgi_ng_pass 127.0.0.1:9000;';
 # whether it needs no location around it]
 my @refused = (
     ['a pass without an address', '@fastcgi_ng_pass;',
-        qr/invalid number of arguments in "fastcgi_ng_pass"/],
+        qr/"fastcgi_ng_pass" takes one address, write it as "fastcgi_ng_pass/],
     ['a pass to a URL', '@fastcgi_ng_pass http://127.0.0.1:9000;',
         qr/an address and no URL: write it without the scheme, as "127/],
     ['a pass to a FastCGI URL', '@fastcgi_ng_pass fcgi://127.0.0.1:9000;',
@@ -24,11 +26,11 @@ my @refused = (
     ['a pass to a path', '@fastcgi_ng_pass /run/app.sock;',
         qr{the path of a socket is written "unix:/run/app.sock"}],
     ['a pass twice', "$pass\n\@$pass",
-        qr/"fastcgi_ng_pass" directive is duplicate/],
+        qr/has one already, remove one of them, or write both .* an upstream/],
     ['a port that is none', '@fastcgi_ng_pass 127.0.0.1:90000;',
-        qr/invalid port in upstream "127.0.0.1:90000"/],
+        qr/"fastcgi_ng_pass 127.0.0.1:90000": invalid port, write "HOST:PORT"/],
     ['a socket without a path', '@fastcgi_ng_pass unix:;',
-        qr/no path in the unix domain socket in upstream "unix:"/],
+        qr/no path in the unix domain socket, write .*"unix:\/path"/],
     ['an unknown word', "\@fastcgi_ng_pool max_conns=3;\n$pass",
         qr/"fastcgi_ng_pool": .*max_conns.*max_connections/],
     ['a word that is no number',
@@ -38,7 +40,7 @@ my @refused = (
         "\@fastcgi_ng_pool queue_timeout=soon;\n$pass",
         qr/queue_timeout does not take "soon"; write .*as 5s/],
     ['a pool without a word', "\@fastcgi_ng_pool;\n$pass",
-        qr/invalid number of arguments in "fastcgi_ng_pool"/],
+        qr/"fastcgi_ng_pool" takes words, write them as "fastcgi_ng_pool max/],
     ['an address in a pool', "\@fastcgi_ng_pool 127.0.0.1:9000;\n$pass",
         qr/"fastcgi_ng_pool": .*127\.0\.0\.1:9000.*word=value|known/],
     ['failures counted by the pool',
@@ -51,10 +53,10 @@ my @refused = (
         "\@fastcgi_ng_split_path_info ^.+php;\n$pass",
         qr/must have 2 captures, .*as in "\^\(\.\+/],
     ['a broken pattern', "\@fastcgi_ng_split_path_info ^(.+php)(;\n$pass",
-        qr/"\^\(\.\+php\)\("/],
+        qr/"\^\(\.\+php\)\(".*, write a pattern as "\^\(/],
     ['a second pattern', "fastcgi_ng_split_path_info ^(.+php)(.*)\$;\n"
         . "\@fastcgi_ng_split_path_info ^(.+php)(.*)\$;\n$pass",
-        qr/"fastcgi_ng_split_path_info" directive is duplicate/],
+        qr/there is one here already, remove one of them/],
     ['a mount in a regex',
         "\@location ~ /x {\nfastcgi_ng_mount on;\n$pass\n}",
         qr/"fastcgi_ng_mount on" needs a location that is a path/],
@@ -68,10 +70,10 @@ my @refused = (
         "\@fastcgi_ng_script index.php;\n$pass",
         qr{"fastcgi_ng_script index.php": write the whole path}],
     ['a parameter without a value', "\@fastcgi_ng_param NAME;\n$pass",
-        qr/invalid number of arguments in "fastcgi_ng_param"/],
+        qr/takes a name and a value, write "fastcgi_ng_param NAME "value";"/],
     ['a parameter with an unknown word',
         "\@fastcgi_ng_param NAME x maybe;\n$pass",
-        qr/invalid parameter "maybe"/],
+        qr/"fastcgi_ng_param NAME \.\.\. maybe": write "if_not_empty" or/],
     ['a parameter written as an assignment',
         "\@location /x {\nfastcgi_ng_param NAME=x y;\n$pass\n}",
         qr/"fastcgi_ng_param NAME=x": a name must not be empty nor hold "="/],
@@ -98,7 +100,29 @@ my @refused = (
     ['a rate that is none', "\@fastcgi_ng_stderr warn rate=9;\n$pass",
         qr{"fastcgi_ng_stderr warn rate=9": .*"rate=100r/s"}],
     ['a condition that is none', "\@fastcgi_ng_next_upstream sometimes;\n$pass",
-        qr/invalid value "sometimes"/],
+        qr/"fastcgi_ng_next_upstream" does not take "sometimes", write some of error,/],
+    ['two words for a parameter', "\@fastcgi_ng_param NAME two words x;\n$pass",
+        qr/takes a name and a value, write/],
+    ['two addresses in one pass',
+        '@fastcgi_ng_pass 127.0.0.1:9000 127.0.0.1:9001;',
+        qr/takes one address, write it as .* or the name of an upstream/],
+    ['an address without a host', '@fastcgi_ng_pass :9000;',
+        qr/"fastcgi_ng_pass :9000": no host, write "HOST:PORT"/],
+    ['a word given twice', "\@fastcgi_ng_pool max_idle=1 max_idle=2;\n$pass",
+        qr/"fastcgi_ng_pool": .*max_idle.*twice/],
+    ['a stale condition that is none',
+        "\@fastcgi_ng_cache_use_stale never;\n$pass",
+        qr/"fastcgi_ng_cache_use_stale" does not take "never", write some/],
+    ['fields that are none', "\@fastcgi_ng_ignore_headers Status;\n$pass",
+        qr/does not take "Status", write some of X-Accel-Redirect, /],
+    ['busy buffers that are too large',
+        "\@location /z {\nfastcgi_ng_busy_buffers_size 1m;\n$pass\n}",
+        qr/"fastcgi_ng_busy_buffers_size" must be .*write \d+ or less/],
+    ['pieces of a file that are too small',
+        "\@location /z {\nfastcgi_ng_temp_file_write_size 1k;\n$pass\n}",
+        qr/"fastcgi_ng_temp_file_write_size" must be .*write \d+ or more/],
+    ['a reuse that is none', "\@fastcgi_ng_keep_conn 5;\n$pass",
+        qr/"5" in "fastcgi_ng_keep_conn" .*must be "on" or "off"/],
     ['tries that are none', "\@fastcgi_ng_next_upstream_tries all;\n$pass",
         qr/"fastcgi_ng_next_upstream_tries" .*"all", write a number/],
     ['one buffer', "\@location /z {\nfastcgi_ng_buffers 1 4k;\n$pass\n}",
@@ -114,7 +138,7 @@ my @refused = (
         qr/zone "none" is unknown, write "fastcgi_ng_cache_path PATH/],
     ['a cache and a store', "location /z {\nfastcgi_ng_store on;\n"
         . "\@fastcgi_ng_cache none;\n$pass\n}",
-        qr/"fastcgi_ng_cache" .*incompatible with "fastcgi_ng_store"/],
+        qr/incompatible with "fastcgi_ng_store", remove one of them/],
     ['a pass in the server', "}\nserver {\n\@$pass",
         qr/"fastcgi_ng_pass" directive is not allowed here/, 'bare'],
 );
@@ -151,6 +175,16 @@ for my $case (@refused) {
         && $lines[0] =~ / in \Q$file\E:$line$/,
         "refused: $what") or diag("exit $exit, wanted line $line:\n$said");
 }
+
+# Only a request connects to an application.
+subtest 'nginx -t connects to nothing' => sub {
+    my $app = FCNG::App->new(accept => 0, listen => 'tcp');
+    my (undef, $exit, $said) = configure('fastcgi_ng_pass '
+        . $app->address . ';');
+    is($exit, 0, 'a right configuration') or diag($said);
+    ok(!IO::Select->new($app->{socket})->can_read(0.1),
+        'nobody has knocked');
+};
 
 subtest 'keepalive in an upstream of ours' => sub {
     my $host = FCNG::Host::Nginx->new;
