@@ -159,7 +159,8 @@ static void tell_connect(const fastcgi_ng_dial_t *dial, bool first,
 
     if (!dial->resolved) {
         fastcgi_ng_log(task, APLOG_ERR, msg,
-                       "the name \"%s\" does not resolve: %s",
+                       "the name \"%s\" does not resolve: %s; correct the "
+                       "name, or see to it that it can be resolved",
                        task->backend->address->host, dial->what);
         return;
     }

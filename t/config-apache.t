@@ -165,6 +165,23 @@ subtest 'apache2 -t connects to nothing' => sub {
         'nobody has knocked');
 };
 
+# Names may be known later: they stop nothing.
+subtest 'a host name that does not resolve' => sub {
+    my $host = FCNG::Host::Apache->new;
+    $host->location('/app', address => 'nosuch.invalid:9000');
+    $host->start;
+    my $file = $host->dir . '/httpd.conf';
+    like($host->console . $host->log, qr{line\ \d+\ of\ \Q$file\E:
+        \ FastCgiNgPool\ pool1:\ "nosuch\.invalid:9000"\ does\ not\ resolve
+        .*correct\ the\ name}x, 'is warned of at start');
+    is($host->get('/app')->{status}, 503, 'a request is answered with 503');
+    like($host->wait_log(qr/FCNG016/) // '',
+        qr/"nosuch\.invalid" does not resolve: .*; correct the name/,
+        'and the log says why');
+    is($host->get('/index.html')->{status}, 200, 'others are served');
+    $host->finish;
+};
+
 subtest 'handlers and .htaccess' => sub {
     my $host = FCNG::Host::Apache->new;
     my $app = FCNG::App->new(request => sub { $_[0]->text('ok') });
