@@ -40,4 +40,27 @@ for my $row (grep { /^\| \d+ \|/ } split /\n/, $doc) {
         grep { $sources !~ /\b\Q$_\E\(/ } $where =~ /`(\w+)`/g;
 }
 is_deeply(\@lost, [], 'each function is where the table says');
+
+# A test that says which law or point it is about: point7, points30_to_34.
+sub is_about {
+    my ($test, $word, $n) = @_;
+    return 1 if $test =~ /${word}s?_?${n}(?!\d)/;
+    return $test =~ /${word}s_?(\d+)_to_(\d+)/ && $1 <= $n && $n <= $2;
+}
+
+# Every law, and every point that concerns a Responder, has such a test.
+my %kind = (law => [1 .. 10], point => [1 .. 55, 64]);
+my ($laws, $points) = split /^## Points$/m, $doc;
+my %part = (law => $laws, point => $points);
+for my $word (sort keys %kind) {
+    my %row = map { /^\| (\d+) \|/ ? ($1 => $_) : () }
+        split /\n/, $part{$word};
+    my @missing = grep { !$row{$_} } @{ $kind{$word} };
+    is("@missing", '', "each $word has its row");
+    my @untested = grep {
+        my $n = $_;
+        !grep { is_about($_, $word, $n) } ($row{$n} // '') =~ /`(test_\w+)`/g
+    } sort { $a <=> $b } keys %row;
+    is("@untested", '', "each $word has a test of its number");
+}
 done_testing();
