@@ -163,6 +163,8 @@ int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
 int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request);
 int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body);
 void fastcgi_ng_body_discard(fastcgi_ng_body_t *body);
+/* Whether it will still be there after any failure; is so now. */
+bool fastcgi_ng_body_repeatable(const fastcgi_ng_body_t *body);
 bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body);
 void fastcgi_ng_body_rewind(fastcgi_ng_body_t *body);
 
@@ -300,8 +302,8 @@ void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
  * FCNG_ERR_NOMEM, FCNG_ERR_CLOSED (the client has gone), FCNG_ERR_TIMEOUT
  * (the request has used up its time).
  */
-int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
-                               bool patient);
+int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
+                               enum fcng_pool_need need, bool patient);
 void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
 /* Gives task->conn back, kept or closed. */
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable);

@@ -251,8 +251,9 @@ static bool keep_waiting(fastcgi_ng_task_t *task, waiter_t *waiter)
 }
 
 /* Mutex held.  What the pool says, after waiting if need be. */
-static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task, bool fresh,
-                                  waiter_t *waiter, int *error)
+static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task,
+                                  enum fcng_pool_need need, waiter_t *waiter,
+                                  int *error)
 {
     fastcgi_ng_backend_t *b = task->backend;
     uint64_t now = fastcgi_ng_now();
@@ -261,7 +262,7 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task, bool fresh,
     if (waiter->cond == NULL) {
         apr_thread_cond_create(&waiter->cond, task->r->pool);
     }
-    verdict = fcng_pool_acquire(b->pool, &waiter->link, fresh, now,
+    verdict = fcng_pool_acquire(b->pool, &waiter->link, need, now,
                                 &waiter->conn);
     *error = FCNG_ERR_QUEUE_FULL;
     if (verdict == FCNG_POOL_WAIT) {
@@ -351,8 +352,8 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     return FCNG_OK;
 }
 
-int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
-                               bool patient)
+int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
+                               enum fcng_pool_need need, bool patient)
 {
     fastcgi_ng_backend_t *b = task->backend;
     enum fcng_pool_verdict verdict;
@@ -368,10 +369,12 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
         wake = false;
         waiter.done = false;
         apr_thread_mutex_lock(b->mutex);
-        verdict = ask(task, fresh, &waiter, &error);
-        if (verdict == FCNG_POOL_USE) {
+        verdict = ask(task, need, &waiter, &error);
+        if (waiter.conn != NULL) {
             conn = waiter.conn->data;
             wake = idle_remove(b, conn);
+        }
+        if (verdict == FCNG_POOL_USE) {
             fcng_pool_started(b->pool, &conn->link, fastcgi_ng_now());
         }
         apr_thread_mutex_unlock(b->mutex);
@@ -379,6 +382,9 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task, bool fresh,
             fastcgi_ng_service_wake(b->child);
         }
         if (verdict == FCNG_POOL_OPEN) {
+            if (conn != NULL) {
+                conn_close(conn); /* exchanged */
+            }
             return open_new(task, patient);
         }
         if (verdict == FCNG_POOL_REFUSE) {

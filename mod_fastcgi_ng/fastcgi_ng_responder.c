@@ -36,8 +36,19 @@ static int next_address(const fastcgi_ng_task_t *task, apr_uint64_t tried)
     return down;
 }
 
+static bool idempotent(const fastcgi_ng_task_t *task)
+{
+    fcng_str method = { task->r->method, strlen(task->r->method) };
+
+    return fcng_method_idempotent(method);
+}
+
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
 {
+    enum fcng_pool_need need
+        = fresh ? FCNG_POOL_FRESH
+          : idempotent(task) && fastcgi_ng_body_repeatable(&task->body)
+              ? FCNG_POOL_ANY : FCNG_POOL_SETTLED;
     int left = task->app->addresses->nelts, err = FCNG_ERR_CONNECT;
     apr_uint64_t tried = 0;
 
@@ -46,7 +57,7 @@ static int get_connection(fastcgi_ng_task_t *task, bool fresh)
 
         tried |= APR_UINT64_C(1) << i;
         task->backend = task->app->backends[i];
-        err = fastcgi_ng_backend_acquire(task, fresh, left == 0);
+        err = fastcgi_ng_backend_acquire(task, need, left == 0);
         if (err != FCNG_ERR_CONNECT && err != FCNG_ERR_QUEUE_FULL) {
             break;
         }
@@ -303,15 +314,13 @@ static void attempt(fastcgi_ng_task_t *task, bool fresh,
 static enum fcng_replay verdict(fastcgi_ng_task_t *task,
                                 fcng_outcome *outcome)
 {
-    fcng_str method = { task->r->method, strlen(task->r->method) };
-
     if (task->error == FCNG_OK || task->status != OK || task->client_gone
         || task->error == FCNG_ERR_CONNECT
         || fastcgi_ng_now() >= task->end_us) {
         return FCNG_REPLAY_NO;
     }
     outcome->error = task->error;
-    outcome->idempotent = fcng_method_idempotent(method);
+    outcome->idempotent = idempotent(task);
     outcome->delivered = task->reply != FASTCGI_NG_REPLY_NONE;
     outcome->replayable = fastcgi_ng_body_replayable(&task->body);
     outcome->alone = task->app->addresses->nelts == 1;

@@ -413,6 +413,11 @@ int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request)
 
 /* -------------------------------------------------------------- replay --- */
 
+bool fastcgi_ng_body_repeatable(const fastcgi_ng_body_t *body)
+{
+    return body->spooled || body->length <= REPLAY_MAX;
+}
+
 bool fastcgi_ng_body_replayable(const fastcgi_ng_body_t *body)
 {
     return !body->partial;

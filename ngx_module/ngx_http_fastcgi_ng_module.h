@@ -332,6 +332,7 @@ void ngx_http_fastcgi_ng_stream_fail(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
     ngx_uint_t status);
 ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
+ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);
 void ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r);
 

@@ -327,6 +327,20 @@ ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
 }
 
 
+/* What nginx would not send again must not meet a connection that closes. */
+
+static enum fcng_pool_need
+ngx_http_fastcgi_ng_need(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->ctx->fresh) {
+        return FCNG_POOL_FRESH;
+    }
+
+    return ngx_http_fastcgi_ng_repeatable(st->request) ? FCNG_POOL_ANY
+                                                       : FCNG_POOL_SETTLED;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
 {
@@ -340,8 +354,8 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
     ctx->queue_time = 0;
     ctx->queued = 1;
 
-
-    switch (fcng_pool_acquire(pool->fcng, &st->wait, ctx->fresh,
+    switch (fcng_pool_acquire(pool->fcng, &st->wait,
+                              ngx_http_fastcgi_ng_need(st),
                               ngx_http_fastcgi_ng_now(), &conn))
     {
 
@@ -349,6 +363,10 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
         return ngx_http_fastcgi_ng_use(st, conn);
 
     case FCNG_POOL_OPEN:
+        if (conn) {
+            ngx_http_fastcgi_ng_link_close(conn->data);
+        }
+
         st->reserved = 1;
         return ngx_http_fastcgi_ng_open(st);
 
@@ -899,6 +917,10 @@ ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool)
             (void) ngx_http_fastcgi_ng_use(st, conn);
 
         } else if (verdict == FCNG_POOL_OPEN) {
+            if (conn) {
+                ngx_http_fastcgi_ng_link_close(conn->data);
+            }
+
             st->reserved = 1;
             ngx_http_fastcgi_ng_go_on(st, ngx_http_fastcgi_ng_open(st));
 

@@ -669,11 +669,19 @@ ngx_http_fastcgi_ng_may_next(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r)
+ngx_http_fastcgi_ng_idempotent(ngx_http_request_t *r)
 {
     return (r->method & (NGX_HTTP_POST|NGX_HTTP_LOCK|NGX_HTTP_PATCH)) == 0
            || (r->upstream->conf->next_upstream
                & NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT);
+}
+
+
+ngx_uint_t
+ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r)
+{
+    return ngx_http_fastcgi_ng_may_next(r)
+           && ngx_http_fastcgi_ng_idempotent(r);
 }
 
 
@@ -702,7 +710,7 @@ ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
         return;
     }
 
-    if (ngx_http_fastcgi_ng_repeatable(r)) {
+    if (ngx_http_fastcgi_ng_idempotent(r)) {
         return;
     }
 
@@ -791,7 +799,6 @@ ngx_http_fastcgi_ng_repeat(ngx_http_fastcgi_ng_stream_t *st)
     ctx = st->ctx;
 
     if (!ctx->alone || ctx->repeated || ctx->timed_out
-        || !ngx_http_fastcgi_ng_may_next(r)
         || !ngx_http_fastcgi_ng_repeatable(r))
     {
         return 0;

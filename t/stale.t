@@ -9,6 +9,7 @@ use FCNG::App;
 use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
 use Test::More;
+use Time::HiRes qw(sleep);
 
 # By TCP it resets the connection, by a Unix socket it closes.
 sub goes_away {
@@ -68,10 +69,25 @@ sub goes_away {
     my $r = $host->request('PUT', '/app/x?drop', body => 'whole', seconds => 5);
     is($r->{body}, 'drop whole', 'PUT is repeated with its body');
 
+    # Applications close right behind an answer, if at all: a POST does not
+    # go where there was one just now.
     is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
     $app->forget;
+    $r = $host->request('POST', '/app/x?drop', body => 'safe', seconds => 5);
+    is($r->{body}, 'drop safe', 'POST gets a connection of its own');
+    is(scalar $app->events('dropped'), 0, 'that is no risk');
+    ok($app->wait_event('close'), 'in exchange for the kept one');
+
+    is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
+    sleep 0.2;
+    $app->forget;
+    $r = $host->request('POST', '/app/x?keep', body => 'kept', seconds => 5);
+    is($r->{body}, 'keep kept', 'one that has been idle for a while');
+    is(scalar $app->events('accept'), 0, 'serves a POST as well');
+    sleep 0.2;
+    $app->forget;
     $r = $host->request('POST', '/app/x?drop', body => 'once', seconds => 5);
-    is($r->{status}, 502, 'POST is not');
+    is($r->{status}, 502, 'and if it does close, POST is not repeated');
     is(scalar $app->events('served'), 0, 'it was done at most once');
     is(scalar $app->events('dropped'), 1, 'namely when it was dropped');
 }

@@ -13,6 +13,7 @@
  *     byte for longer than the address usually takes for its first.
  */
 #include "fcng_int.h"
+#include "fcng_links.h"
 #include "fcng_median.h"
 #include "fcng_mem.h"
 #include "fcng_seat.h"
@@ -22,16 +23,12 @@
 
 enum { LINK_NONE, LINK_IDLE, LINK_BUSY };
 
-typedef struct conn_list {
-    fcng_pool_conn *head, *tail;
-} conn_list;
-
 struct fcng_pool {
     const fcng_mem *mem;
     fcng_pool_options options;
-    conn_list idle;        /* used last in front */
-    conn_list busy;
-    conn_list unproven;    /* busy, new, not one byte received; oldest first */
+    fcng_links idle;       /* used last in front */
+    fcng_links busy;
+    fcng_links unproven;   /* busy, new, not one byte received; oldest first */
     fcng_pool_wait *first, *last; /* the queue */
     uint32_t connections;  /* opened or being opened */
     uint32_t nidle, nwaiting;
@@ -84,26 +81,6 @@ void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter)
 
 /* --- lists --- */
 
-static void push_front(conn_list *list, fcng_pool_conn *conn)
-{
-    conn->prev = NULL;
-    conn->next = list->head;
-    if (list->head != NULL) {
-        list->head->prev = conn;
-    } else {
-        list->tail = conn;
-    }
-    list->head = conn;
-}
-
-static void unlink_conn(conn_list *list, fcng_pool_conn *conn)
-{
-    *(conn->prev != NULL ? &conn->prev->next : &list->head) = conn->next;
-    *(conn->next != NULL ? &conn->next->prev : &list->tail) = conn->prev;
-    conn->next = NULL;
-    conn->prev = NULL;
-}
-
 static void publish_unproven(fcng_pool *pool)
 {
     const fcng_pool_conn *oldest = pool->unproven.head;
@@ -115,27 +92,18 @@ static void publish_unproven(fcng_pool *pool)
 
 static void unproven_add(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    conn_list *list = &pool->unproven;
-    conn->fresh_next = NULL;
-    conn->fresh_prev = list->tail;
-    *(list->tail != NULL ? &list->tail->fresh_next : &list->head) = conn;
-    list->tail = conn;
+    fcng_links_append_fresh(&pool->unproven, conn);
     conn->waits_first_byte = true;
     publish_unproven(pool);
 }
 
 static void unproven_remove(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    if (!conn->waits_first_byte) {
-        return;
+    if (conn->waits_first_byte) {
+        fcng_links_remove_fresh(&pool->unproven, conn);
+        conn->waits_first_byte = false;
+        publish_unproven(pool);
     }
-    conn_list *list = &pool->unproven;
-    *(conn->fresh_prev != NULL ? &conn->fresh_prev->fresh_next : &list->head)
-        = conn->fresh_next;
-    *(conn->fresh_next != NULL ? &conn->fresh_next->fresh_prev : &list->tail)
-        = conn->fresh_prev;
-    conn->waits_first_byte = false;
-    publish_unproven(pool);
 }
 
 static void gauge(fcng_pool *pool, enum fcng_gauge which, int by)
@@ -147,7 +115,7 @@ static void gauge(fcng_pool *pool, enum fcng_gauge which, int by)
 
 static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    push_front(&pool->busy, conn);
+    fcng_links_push(&pool->busy, conn);
     conn->state = LINK_BUSY;
     conn->requests++;
     gauge(pool, FCNG_GAUGE_ACTIVE, 1);
@@ -156,7 +124,7 @@ static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
 
 static void set_idle(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 {
-    push_front(&pool->idle, conn);
+    fcng_links_push(&pool->idle, conn);
     pool->nidle++;
     gauge(pool, FCNG_GAUGE_IDLE, 1);
     conn->state = LINK_IDLE;
@@ -166,11 +134,11 @@ static void set_idle(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 static void detach(fcng_pool *pool, fcng_pool_conn *conn)
 {
     if (conn->state == LINK_IDLE) {
-        unlink_conn(&pool->idle, conn);
+        fcng_links_remove(&pool->idle, conn);
         pool->nidle--;
         gauge(pool, FCNG_GAUGE_IDLE, -1);
     } else if (conn->state == LINK_BUSY) {
-        unlink_conn(&pool->busy, conn);
+        fcng_links_remove(&pool->busy, conn);
         gauge(pool, FCNG_GAUGE_ACTIVE, -1);
     }
     conn->state = LINK_NONE;
@@ -317,20 +285,25 @@ static bool too_old(const fcng_pool *pool, const fcng_pool_conn *conn,
 }
 
 /* The idle connection for a request that waits since |since_us|, or NULL.
-   Those that are too old, or wanted elsewhere, stay for fcng_pool_expire(). */
-static fcng_pool_conn *take_idle(fcng_pool *pool, uint64_t since_us,
-                                 uint64_t now_us)
+   Those that are too old, or wanted elsewhere, stay for fcng_pool_expire().
+   One that is not settled is not made busy: it is to be exchanged. */
+static fcng_pool_conn *take_idle(fcng_pool *pool, bool settled,
+                                 uint64_t since_us, uint64_t now_us)
 {
-    fcng_pool_conn *conn = pool->idle.head;
+    fcng_pool_conn *conn = settled ? pool->idle.tail : pool->idle.head;
     if (conn != NULL && pool->seat != NULL
         && fcng_seat_must_give(pool->seat, since_us)) {
         return NULL;
     }
-    while (conn != NULL && too_old(pool, conn, now_us)) {
+    while (!settled && conn != NULL && too_old(pool, conn, now_us)) {
         conn = conn->next;
     }
-    if (conn != NULL) {
-        detach(pool, conn);
+    if (conn == NULL) {
+        return NULL;
+    }
+    detach(pool, conn);
+    if (!settled || (now_us - conn->idle_us >= FCNG_POOL_SETTLED_US
+                     && !too_old(pool, conn, now_us))) {
         set_busy(pool, conn);
         fcng_pool_count(pool, FCNG_COUNT_REUSED);
     }
@@ -378,24 +351,43 @@ static enum fcng_pool_verdict wait_or_refuse(fcng_pool *pool,
     return FCNG_POOL_WAIT;
 }
 
+/* What there is for a request that waits since |since_us|. */
+static enum fcng_pool_verdict take(fcng_pool *pool, enum fcng_pool_need need,
+                                   uint64_t since_us, uint64_t now_us,
+                                   fcng_pool_conn **conn)
+{
+    *conn = need != FCNG_POOL_FRESH
+                ? take_idle(pool, need == FCNG_POOL_SETTLED, since_us, now_us)
+                : NULL;
+    if (*conn == NULL && reserve(pool, since_us)) {
+        return FCNG_POOL_OPEN;
+    }
+    if (need == FCNG_POOL_FRESH) {
+        *conn = take_idle(pool, false, since_us, now_us);
+    }
+    if (*conn == NULL) {
+        return FCNG_POOL_WAIT;
+    }
+    return (*conn)->state == LINK_BUSY ? FCNG_POOL_USE : FCNG_POOL_OPEN;
+}
+
 enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
-                                         bool fresh, uint64_t now_us,
+                                         enum fcng_pool_need need,
+                                         uint64_t now_us,
                                          fcng_pool_conn **conn)
 {
     *conn = NULL;
-    if (pool->first != NULL) {
-        return wait_or_refuse(pool, wait, now_us);
+    if (pool->first == NULL) {
+        enum fcng_pool_verdict verdict = take(pool, need, now_us, now_us,
+                                              conn);
+        if (verdict != FCNG_POOL_WAIT) {
+            return verdict;
+        }
     }
-    if (!fresh) {
-        *conn = take_idle(pool, now_us, now_us);
+    if (wait != NULL) {
+        wait->need = (uint8_t)need;
     }
-    if (*conn == NULL && reserve(pool, now_us)) {
-        return FCNG_POOL_OPEN;
-    }
-    if (fresh) {
-        *conn = take_idle(pool, now_us, now_us);
-    }
-    return *conn != NULL ? FCNG_POOL_USE : wait_or_refuse(pool, wait, now_us);
+    return wait_or_refuse(pool, wait, now_us);
 }
 
 void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
@@ -469,12 +461,14 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
         fcng_pool_count(pool, FCNG_COUNT_QUEUE_TIMEOUT);
         return FCNG_POOL_REFUSE;
     }
-    *conn = take_idle(pool, first->since_us, now_us);
-    if (*conn == NULL && !reserve(pool, first->since_us)) {
-        return FCNG_POOL_WAIT;
+    enum fcng_pool_need need = first->need == FCNG_POOL_SETTLED
+                                   ? FCNG_POOL_SETTLED : FCNG_POOL_ANY;
+    enum fcng_pool_verdict verdict = take(pool, need, first->since_us, now_us,
+                                          conn);
+    if (verdict != FCNG_POOL_WAIT) {
+        fcng_pool_cancel(pool, first);
     }
-    fcng_pool_cancel(pool, first);
-    return *conn != NULL ? FCNG_POOL_USE : FCNG_POOL_OPEN;
+    return verdict;
 }
 
 /* --- time --- */

@@ -634,6 +634,92 @@ static void test_a_deadline_never_stays_in_the_past(void **state)
     fail_msg("the deadline never ran out");
 }
 
+#define SETTLED FCNG_POOL_SETTLED
+#define SETTLED_US FCNG_POOL_SETTLED_US
+
+/* What cannot be repeated goes where nothing is about to be closed. */
+static void test_settled_is_idle_for_a_while_or_new(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, T0, &got),
+                     FCNG_POOL_OPEN);
+    assert_null(got);
+    fcng_pool_add(pool, &a, T0);
+    fcng_pool_started(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    open_conn(pool, &b, T0);
+    fcng_pool_first_byte(pool, &b, T0);
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_true(fcng_pool_release(pool, &b, true, T0 + 60 * MS));
+    /* used a moment ago: the older one is exchanged for a new one */
+    uint64_t now = T0 + SETTLED_US - 1;
+    assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, now, &got),
+                     FCNG_POOL_OPEN);
+    assert_ptr_equal(got, &a);
+    expect_counts(pool, 2, 1, 0);
+    fcng_pool_add(pool, &a, now);
+    fcng_pool_started(pool, &a, now);
+    fcng_pool_first_byte(pool, &a, now);
+    assert_true(fcng_pool_release(pool, &a, true, now));
+    /* others still get the one that was used last */
+    assert_int_equal(fcng_pool_acquire(pool, NULL, FCNG_POOL_ANY, now, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(got, &a);
+    assert_true(fcng_pool_release(pool, &a, true, now));
+    now = T0 + 60 * MS + SETTLED_US;
+    assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, now, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(got, &b);
+    expect_counts(pool, 2, 1, 0);
+    fcng_pool_remove(pool, &b);
+    fcng_pool_remove(pool, &a);
+    fcng_pool_del(pool);
+}
+
+/* At the limit, too: by exchange, and from the queue. */
+static void test_settled_at_the_limit(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    o.max_connections = 1;
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, *got;
+    fcng_pool_wait one = { 0 }, two = { 0 }, *wait;
+    open_conn(pool, &a, T0);
+    fcng_pool_first_byte(pool, &a, T0);
+    assert_int_equal(fcng_pool_acquire(pool, &one, SETTLED, T0, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_acquire(pool, &two, FCNG_POOL_ANY, T0, &got),
+                     FCNG_POOL_WAIT);
+    expect_counts(pool, 1, 0, 2);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 1));
+    assert_int_equal(fcng_pool_next(pool, T0 + 1, &wait, &got),
+                     FCNG_POOL_OPEN);
+    assert_ptr_equal(wait, &one);
+    assert_ptr_equal(got, &a);
+    expect_counts(pool, 1, 0, 1);
+    assert_int_equal(fcng_pool_next(pool, T0 + 1, &wait, &got),
+                     FCNG_POOL_WAIT);
+    fcng_pool_add(pool, &a, T0 + 2);
+    fcng_pool_started(pool, &a, T0 + 2);
+    fcng_pool_first_byte(pool, &a, T0 + 2);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 3));
+    assert_int_equal(fcng_pool_next(pool, T0 + 3, &wait, &got),
+                     FCNG_POOL_USE);
+    assert_ptr_equal(wait, &two);
+    assert_ptr_equal(got, &a);
+    assert_true(fcng_pool_release(pool, &a, true, T0 + 4));
+    assert_int_equal(fcng_pool_acquire(pool, &one, SETTLED, T0 + 5, &got),
+                     FCNG_POOL_OPEN);
+    assert_ptr_equal(got, &a);
+    fcng_pool_give_up(pool);
+    expect_counts(pool, 0, 0, 0);
+    fcng_pool_del(pool);
+}
+
 static void test_failing_memory(void **state)
 {
     (void)state;
@@ -671,6 +757,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_patience_is_the_median_in_any_order),
     cmocka_unit_test(test_any_life),
     cmocka_unit_test(test_a_deadline_never_stays_in_the_past),
+    cmocka_unit_test(test_settled_is_idle_for_a_while_or_new),
+    cmocka_unit_test(test_settled_at_the_limit),
     cmocka_unit_test(test_failing_memory),
 };
 

@@ -726,8 +726,24 @@ typedef struct fcng_pool_wait {
     /* private */
     struct fcng_pool_wait *next, *prev;
     uint64_t since_us;
+    uint8_t need;
     bool queued;
 } fcng_pool_wait;
+
+/* Which connection a request may have. */
+enum fcng_pool_need {
+    FCNG_POOL_ANY = 0,
+    FCNG_POOL_FRESH = 1,  /* rather a new one: a replay after a stale one */
+    FCNG_POOL_SETTLED = 2 /* one that is surely open: a request that cannot
+                             be repeated (below) */
+};
+
+/*
+ * Applications close kept connections when they have served so many requests
+ * on them or end (php-fpm's pm.max_requests), right behind END_REQUEST.  One
+ * that has been idle for so long will not do so any more: it is settled.
+ */
+#define FCNG_POOL_SETTLED_US 100000
 
 enum fcng_pool_verdict {
     FCNG_POOL_USE,    /* *conn is yours */
@@ -750,12 +766,14 @@ const fcng_pool_options *fcng_pool_get_options(const fcng_pool *pool);
 /*
  * Asks for a connection for one request.  The most recently used idle
  * connection is handed out first; a request never overtakes one that waits.
- * |fresh|: rather a new connection than an idle one (a replay after a stale
- * one).
+ * For FCNG_POOL_SETTLED it is the one that has been idle longest, and when
+ * that is too short a time it is exchanged for a new one: FCNG_POOL_OPEN with
+ * *conn set, which the pool has forgotten and the host closes before it opens.
  * After OPEN the host calls fcng_pool_add() or fcng_pool_give_up().
  */
 enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
-                                         bool fresh, uint64_t now_us,
+                                         enum fcng_pool_need need,
+                                         uint64_t now_us,
                                          fcng_pool_conn **conn);
 
 /* Takes a waiting request out of the queue (its client has left). */
@@ -782,10 +800,10 @@ bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn);
 
 /*
- * The next waiting request that may go on: FCNG_POOL_USE (*conn), _OPEN, or
- * _REFUSE (it has waited longer than queue_timeout); FCNG_POOL_WAIT when there
- * is none.  Call it until it says WAIT: after release, remove, give_up, and
- * when the deadline has come.
+ * The next waiting request that may go on: FCNG_POOL_USE (*conn), _OPEN
+ * (*conn as above), or _REFUSE (it has waited longer than queue_timeout);
+ * FCNG_POOL_WAIT when there is none.  Call it until it says WAIT: after
+ * release, remove, give_up, and when the deadline has come.
  */
 enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
                                       fcng_pool_wait **wait,
