@@ -290,6 +290,7 @@ struct fastcgi_ng_child_t {
     server_rec *server;
     apr_array_header_t *backends; /* fastcgi_ng_backend_t * */
     atomic_bool stopping;         /* nothing is kept any more */
+    atomic_bool aborting;         /* nor is any request served to its end */
     struct fastcgi_ng_service_t *service;
 };
 
@@ -367,7 +368,7 @@ apr_status_t fastcgi_ng_io_recv(fastcgi_ng_conn_t *conn, char *buf,
 
 void fastcgi_ng_io_client(fastcgi_ng_client_t *client, conn_rec *c);
 /* The client has closed its connection or reset its stream. */
-bool fastcgi_ng_io_client_gone(const fastcgi_ng_client_t *client, conn_rec *c);
+bool fastcgi_ng_io_client_gone(const fastcgi_ng_task_t *task);
 
 typedef struct fastcgi_ng_wait_t {
     bool write;        /* in: the application's socket is full */

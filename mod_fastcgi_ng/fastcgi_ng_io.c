@@ -33,6 +33,7 @@
 #define OUT_SLICES 64
 #define NAMES_US 30000000    /* how long a resolved name is believed */
 #define CLIENT_CHECK_MS 200  /* where nothing can tell of a client's leaving */
+#define ABORT_CHECK_MS 1000  /* nor of httpd's being told to stop at once */
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -69,7 +70,7 @@ static bool may_go_on(fastcgi_ng_dial_t *dial, struct pollfd *pfd, int ms)
         dial->timed_out = true;
         return false;
     }
-    if (fastcgi_ng_io_client_gone(&task->client, task->r->connection)) {
+    if (fastcgi_ng_io_client_gone(task)) {
         task->client_gone = true;
         return false;
     }
@@ -535,13 +536,22 @@ void fastcgi_ng_io_client(fastcgi_ng_client_t *client, conn_rec *c)
     }
 }
 
+/* httpd closes the clients' sockets when it stops at once, and waits for their
+   threads: poll() does not see that. */
+static bool aborting(const fastcgi_ng_task_t *task)
+{
+    return atomic_load_explicit(&task->backend->child->aborting,
+                                memory_order_relaxed);
+}
+
 /* A client that closed its sending side counts as gone, as in nginx: nothing
    but a time-out would tell it from one that left. */
-bool fastcgi_ng_io_client_gone(const fastcgi_ng_client_t *client, conn_rec *c)
+bool fastcgi_ng_io_client_gone(const fastcgi_ng_task_t *task)
 {
+    const fastcgi_ng_client_t *client = &task->client;
     struct pollfd pfd = { client->fd, POLLRDHUP, 0 };
 
-    if (c->aborted) {
+    if (task->r->connection->aborted || aborting(task)) {
         return true;
     }
     if (client->fd < 0 || client->secondary) {
@@ -560,7 +570,7 @@ bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
         return true; /* or nothing tells, or an error that writing meets */
     }
     pfd.events = POLLIN | POLLOUT;
-    poll(&pfd, 1, ms_until(until_us, INT_MAX));
+    poll(&pfd, 1, ms_until(until_us, ABORT_CHECK_MS));
     return (pfd.revents & ~POLLIN) != 0;
 }
 
@@ -572,7 +582,7 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
     struct pollfd pfd[2];
     bool blind = client->secondary || client->fd < 0;
     int rc, n = 1, ms = ms_until(wait->until_us,
-                                 blind ? CLIENT_CHECK_MS : INT_MAX);
+                                 blind ? CLIENT_CHECK_MS : ABORT_CHECK_MS);
 
     pfd[0].fd = task->conn->fd;
     pfd[0].events = (short)(POLLIN | (wait->write ? POLLOUT : 0));
@@ -584,7 +594,7 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
     }
     rc = poll(pfd, (nfds_t)n, ms);
     wait->client_gone
-        = c->aborted
+        = c->aborted || aborting(task)
           || (rc > 0 && n == 2 && !client->secondary && !wait->client
               && (pfd[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
     wait->timed_out = rc == 0 && fastcgi_ng_now() >= wait->until_us;

@@ -239,7 +239,7 @@ static bool keep_waiting(fastcgi_ng_task_t *task, waiter_t *waiter)
     if (waiter->done) {
         return false;
     }
-    if (fastcgi_ng_io_client_gone(&task->client, task->r->connection)) {
+    if (fastcgi_ng_io_client_gone(task)) {
         task->client_gone = true;
     }
     else if (fastcgi_ng_now() < task->end_us) {
@@ -607,6 +607,7 @@ apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s)
     child->backends = apr_array_make(pchild, 4,
                                      sizeof(fastcgi_ng_backend_t *));
     atomic_init(&child->stopping, false);
+    atomic_init(&child->aborting, false);
     for (each = s; each != NULL && rv == APR_SUCCESS; each = each->next) {
         rv = server_create(child, each, seen);
     }

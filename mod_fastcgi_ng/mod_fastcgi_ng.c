@@ -77,6 +77,9 @@ static void child_stopping(apr_pool_t *pchild, int graceful)
 
     if (child != NULL) {
         atomic_store(&child->stopping, true);
+        if (!graceful) {
+            atomic_store(&child->aborting, true);
+        }
         fastcgi_ng_child_close_idle(child);
     }
 }
