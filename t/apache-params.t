@@ -80,6 +80,19 @@ FastCgiNgPool nocheck $address
     FastCgiNgDefaultParams off
     FastCgiNgParam ONLY "%{REQUEST_METHOD}"
 </Location>
+<Location "/expr">
+    FastCgiNgPass $pool
+    FastCgiNgParam FIELD "<%{HTTP:X-In}>"
+    FastCgiNgParam LOWER "%{tolower:%{HTTP:X-In}}"
+    FastCgiNgParam CODED "%{base64:%{REQUEST_METHOD}}"
+    FastCgiNgParam BOTH "%{REQUEST_METHOD} %{REQUEST_URI}"
+    FastCgiNgParam PERCENT "100% 'x'"
+    FastCgiNgParam NOTHING "%{env:NO_SUCH_VARIABLE}"
+    FastCgiNgParam SCRIPT_NAME "%{HTTP:X-Script}"
+    <If "%{QUERY_STRING} == 'if'">
+        FastCgiNgParam CHOSEN yes
+    </If>
+</Location>
 <Location "/auth">
     FastCgiNgPass $pool
     CGIPassAuth On
@@ -126,6 +139,18 @@ CONF
     my $bare = env_of('/bare', headers => ['X-A' => 1]);
     is_deeply([grep { !/^status$/ } keys %$bare], ['ONLY'],
         'no default parameters');
+
+    # Expressions are evaluated for each request, the client's part of them
+    # stays in its place.
+    has(env_of('/expr?if', headers => ['X-In' => 'A "b" %{REQUEST_URI} \\',
+        'X-Script' => '/other']), 'an expression',
+        FIELD => '<A "b" %{REQUEST_URI} \\>',
+        LOWER => 'a "b" %{request_uri} \\', CODED => 'R0VU',
+        BOTH => 'GET /expr', PERCENT => q{100% 'x'}, NOTHING => '',
+        SCRIPT_NAME => '/other', PATH_INFO => '', CHOSEN => 'yes');
+    has(env_of('/expr', method => 'POST', body => 'x'), 'and once more',
+        FIELD => '<>', LOWER => '', CODED => 'UE9TVA==',
+        BOTH => 'POST /expr', CHOSEN => undef);
 
     # .htaccess, variables, rewriting.
     htaccess(<<'CONF');

@@ -29,10 +29,12 @@ FCNG::Hosts->each(sub {
         for my $listen (qw(unix tcp)) {
             my $app = FCNG::Programs->$name(listen => $listen);
             $host->location("/$name-$listen/", app => $app,
-                params => [X_TEST => 'a value']);
+                params => [X_TEST => 'a value'],
+                pool => { split_large_params => 'on' });
         }
     }
-    $host->start;
+    $host->main(nginx => 'large_client_header_buffers 8 128k;')
+        ->main(apache => 'LimitRequestFieldSize 131072')->start;
     my $text = join '', map { "line $_\n" } 1 .. 5000;
     for my $name (@found) {
         for my $listen (qw(unix tcp)) {
@@ -40,6 +42,10 @@ FCNG::Hosts->each(sub {
             my $r = $host->get("$path?env");
             is($r->{status}, 200, "$path: status");
             like($r->{body}, $line{$name}, "$path: a parameter");
+            # In two records: these libraries put it together.
+            my $large = join '', map { chr 97 + $_ % 26 } 1 .. 70_000;
+            $r = $host->get("$path?env", headers => ['X-Large' => $large]);
+            ok(index($r->{body}, $large) > 0, "$path: one of 70 000 bytes");
             my $client = $host->client;
             for my $n (1 .. 5) {
                 $r = $client->request_on('POST', $path, body => "$n$text");

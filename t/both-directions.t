@@ -2,7 +2,7 @@
 #
 # An application that answers while the body is still coming: 2 MiB and
 # 64 MiB go both ways at once.  What reads all before it writes, or writes
-# all before it reads, stands still here.
+# all before it reads, stands still here.  ALL=1: each size in each way.
 use strict;
 use warnings;
 use Digest::SHA ();
@@ -62,6 +62,9 @@ FCNG::Hosts->each(sub {
         $check->("/$name/", 2);
         $check->("/kept-$name/", 2);
         $check->("/$name/", 64);
+        next if !$ENV{ALL};
+        $check->("/kept-$name/", 64);
+        $check->($_, 64, chunked => 1) for "/$name/", "/kept-$name/";
     }
     $check->('/scripted/', 2, chunked => 1);
     $check->('/kept-scripted/', 64, chunked => 1);

@@ -42,7 +42,8 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, n)
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
-		if r.ContentLength >= 0 {
+		// 0 as well when nobody knows it.
+		if r.ContentLength > 0 {
 			w.Header().Set("Content-Length", fmt.Sprint(r.ContentLength))
 		}
 		io.Copy(w, r.Body)
