@@ -92,6 +92,24 @@ FCNG::Hosts->each(sub {
             "it is free again, $round");
     }
 
+    # A client that shuts its sending side down in the middle of the body
+    # never sends the rest.
+    for my $how ([length => 10_000], [chunked => 1]) {
+        $app->forget;
+        my $half = $host->client;
+        $half->send($head->('POST', '/single/body', @$how)
+            . ($how->[0] eq 'chunked' ? FCNG::HTTP::chunk('x' x 1000)
+                : 'x' x 1000));
+        ok($app->wait_event('waiting'), 'a body comes');
+        shutdown $half->{socket}, 1;
+        my $gone = $app->wait_event('gone', seconds => 3);
+        ok($gone && $gone->{how}, 'half closed: the application is told');
+        is(scalar $app->events('clean end'), 0, 'not as an end of the body');
+        $half->close;
+        is($host->get('/single/x', seconds => 5)->{body}, 'here',
+            'the only connection is free again');
+    }
+
     # One that waits for its turn leaves: the turn is not lost.
     $app->forget;
     my $holder = $host->client;
