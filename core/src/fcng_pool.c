@@ -74,9 +74,7 @@ void fcng_pool_share(fcng_pool *pool, fcng_seat *seat)
 void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter)
 {
     pool->count[counter]++;
-    if (pool->seat != NULL) {
-        fcng_seat_count(pool->seat, counter);
-    }
+    fcng_seat_count(pool->seat, counter);
 }
 
 /* --- lists --- */
@@ -84,10 +82,7 @@ void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter)
 static void publish_unproven(fcng_pool *pool)
 {
     const fcng_pool_conn *oldest = pool->unproven.head;
-    if (pool->seat != NULL) {
-        fcng_seat_unproven(pool->seat,
-                           oldest != NULL ? oldest->started_us : 0);
-    }
+    fcng_seat_unproven(pool->seat, oldest != NULL ? oldest->started_us : 0);
 }
 
 static void unproven_add(fcng_pool *pool, fcng_pool_conn *conn)
@@ -106,19 +101,12 @@ static void unproven_remove(fcng_pool *pool, fcng_pool_conn *conn)
     }
 }
 
-static void gauge(fcng_pool *pool, enum fcng_gauge which, int by)
-{
-    if (pool->seat != NULL) {
-        fcng_seat_gauge(pool->seat, which, by);
-    }
-}
-
 static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
 {
     fcng_links_push(&pool->busy, conn);
     conn->state = LINK_BUSY;
     conn->requests++;
-    gauge(pool, FCNG_GAUGE_ACTIVE, 1);
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, 1);
     fcng_pool_count(pool, FCNG_COUNT_REQUESTS);
 }
 
@@ -126,7 +114,7 @@ static void set_idle(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 {
     fcng_links_push(&pool->idle, conn);
     pool->nidle++;
-    gauge(pool, FCNG_GAUGE_IDLE, 1);
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, 1);
     conn->state = LINK_IDLE;
     conn->idle_us = now_us;
 }
@@ -136,10 +124,10 @@ static void detach(fcng_pool *pool, fcng_pool_conn *conn)
     if (conn->state == LINK_IDLE) {
         fcng_links_remove(&pool->idle, conn);
         pool->nidle--;
-        gauge(pool, FCNG_GAUGE_IDLE, -1);
+        fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, -1);
     } else if (conn->state == LINK_BUSY) {
         fcng_links_remove(&pool->busy, conn);
-        gauge(pool, FCNG_GAUGE_ACTIVE, -1);
+        fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, -1);
     }
     conn->state = LINK_NONE;
     unproven_remove(pool, conn);
@@ -155,10 +143,8 @@ static void unreserve(fcng_pool *pool)
 {
     FCNG_ASSERT(pool->connections > 0);
     pool->connections--;
-    if (pool->seat != NULL) {
-        gauge(pool, FCNG_GAUGE_CONNECTIONS, -1);
-        fcng_seat_give_back(pool->seat, waits_since(pool));
-    }
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTIONS, -1);
+    fcng_seat_give_back(pool->seat, waits_since(pool));
 }
 
 static void forget(fcng_pool *pool, fcng_pool_conn *conn)
@@ -171,9 +157,7 @@ static void forget(fcng_pool *pool, fcng_pool_conn *conn)
 
 static void publish_wait(fcng_pool *pool)
 {
-    if (pool->seat != NULL) {
-        fcng_seat_waits(pool->seat, waits_since(pool));
-    }
+    fcng_seat_waits(pool->seat, waits_since(pool));
 }
 
 static void enqueue(fcng_pool *pool, fcng_pool_wait *wait, uint64_t now_us)
@@ -186,7 +170,7 @@ static void enqueue(fcng_pool *pool, fcng_pool_wait *wait, uint64_t now_us)
     wait->queued = true;
     pool->nwaiting++;
     pool->looked_us = now_us;
-    gauge(pool, FCNG_GAUGE_WAITING, 1);
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_WAITING, 1);
     fcng_pool_count(pool, FCNG_COUNT_QUEUED);
     publish_wait(pool);
 }
@@ -200,7 +184,7 @@ void fcng_pool_cancel(fcng_pool *pool, fcng_pool_wait *wait)
     *(wait->next != NULL ? &wait->next->prev : &pool->last) = wait->prev;
     wait->queued = false;
     pool->nwaiting--;
-    gauge(pool, FCNG_GAUGE_WAITING, -1);
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_WAITING, -1);
     publish_wait(pool);
 }
 
@@ -232,15 +216,13 @@ static bool own_unproven(const fcng_pool *pool, uint64_t now_us)
 static bool must_yield(fcng_pool *pool, uint64_t now_us)
 {
     return own_unproven(pool, now_us)
-           || (pool->seat != NULL
-               && fcng_seat_must_yield(pool->seat, patience(pool), now_us));
+           || fcng_seat_must_yield(pool->seat, patience(pool), now_us);
 }
 
 /* Another process is to be served before whoever of ours comes first. */
 static bool must_give(const fcng_pool *pool)
 {
-    return pool->seat != NULL
-           && fcng_seat_must_give(pool->seat, waits_since(pool));
+    return fcng_seat_must_give(pool->seat, waits_since(pool));
 }
 
 void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
@@ -258,7 +240,7 @@ void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 static void sample(fcng_pool *pool, uint32_t took)
 {
     fcng_median_add(&pool->first_byte, took);
-    if (pool->seat != NULL && pool->first_byte.taken % 8 == 1) {
+    if (pool->first_byte.taken % 8 == 1) {
         fcng_seat_sample(pool->seat, took);
     }
 }
@@ -291,8 +273,7 @@ static fcng_pool_conn *take_idle(fcng_pool *pool, bool settled,
                                  uint64_t since_us, uint64_t now_us)
 {
     fcng_pool_conn *conn = settled ? pool->idle.tail : pool->idle.head;
-    if (conn != NULL && pool->seat != NULL
-        && fcng_seat_must_give(pool->seat, since_us)) {
+    if (conn != NULL && fcng_seat_must_give(pool->seat, since_us)) {
         return NULL;
     }
     while (!settled && conn != NULL && too_old(pool, conn, now_us)) {
@@ -320,14 +301,22 @@ static bool under_limit(const fcng_pool *pool)
 static bool reserve(fcng_pool *pool, uint64_t since_us)
 {
     if (!under_limit(pool)
-        || (pool->seat != NULL
-            && !fcng_seat_take(pool->seat, pool->options.max_connections,
-                               since_us))) {
+        || !fcng_seat_take(pool->seat, pool->options.max_connections,
+                           since_us)) {
         return false;
     }
     pool->connections++;
-    gauge(pool, FCNG_GAUGE_CONNECTIONS, 1);
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTIONS, 1);
     return true;
+}
+
+/* The idle connections of others give way, so those who wait for them are in
+   no queue yet. */
+static bool may_wait(const fcng_pool *pool)
+{
+    uint32_t most = pool->options.max_queue;
+    return pool->nwaiting < most
+           || pool->nwaiting - most < fcng_seat_idle(pool->seat);
 }
 
 /* A place may have become free before others could see that we wait. */
@@ -335,7 +324,7 @@ static enum fcng_pool_verdict wait_or_refuse(fcng_pool *pool,
                                              fcng_pool_wait *wait,
                                              uint64_t now_us)
 {
-    if (wait == NULL || pool->nwaiting >= pool->options.max_queue) {
+    if (wait == NULL || !may_wait(pool)) {
         fcng_pool_count(pool, FCNG_COUNT_QUEUE_FULL);
         return FCNG_POOL_REFUSE;
     }
@@ -433,15 +422,6 @@ void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn)
     forget(pool, conn);
 }
 
-/* Nobody waits: what others handed over meanwhile goes back. */
-static enum fcng_pool_verdict nobody_waits(fcng_pool *pool)
-{
-    if (pool->seat != NULL) {
-        fcng_seat_decline(pool->seat);
-    }
-    return FCNG_POOL_WAIT;
-}
-
 enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
                                       fcng_pool_wait **wait,
                                       fcng_pool_conn **conn)
@@ -450,12 +430,12 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
     *wait = first;
     *conn = NULL;
     if (first == NULL) {
-        return nobody_waits(pool);
+        fcng_seat_decline(pool->seat);
+        return FCNG_POOL_WAIT;
     }
     pool->looked_us = now_us;
-    if (pool->seat != NULL) {
-        fcng_share_sweep(pool->seat->share, now_us);
-    }
+    publish_wait(pool); /* another pool of this process may have changed it */
+    fcng_seat_sweep(pool->seat, now_us);
     if (now_us - first->since_us >= pool->options.queue_timeout_us) {
         fcng_pool_cancel(pool, first);
         fcng_pool_count(pool, FCNG_COUNT_QUEUE_TIMEOUT);
@@ -574,10 +554,9 @@ bool fcng_pool_can_start(const fcng_pool *pool)
     return pool->first == NULL
            && (pool->idle.head != NULL
                || (under_limit(pool)
-                   && (pool->seat == NULL
-                       || fcng_seat_has_room(pool->seat,
-                                             pool->options.max_connections,
-                                             FCNG_NEVER))));
+                   && fcng_seat_has_room(pool->seat,
+                                         pool->options.max_connections,
+                                         FCNG_NEVER)));
 }
 
 void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts)

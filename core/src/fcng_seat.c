@@ -24,9 +24,17 @@ static void wake(const fcng_seat *seat, unsigned slot)
 
 /* --- who waits --- */
 
-/* The slot of another process whose oldest request waits longest, or
-   FCNG_SHARE_SLOTS. */
-static unsigned oldest_waiter(const fcng_seat *seat, uint64_t *since_us)
+/* What the pool itself has published: its oldest request waits since |own_us|
+   (0: none does).  Another pool of this process may have, too. */
+static bool is_ours(const fcng_seat *seat, unsigned slot, uint64_t since_us,
+                    uint64_t own_us)
+{
+    return slot == seat->share->slot && own_us != 0 && since_us >= own_us;
+}
+
+/* The slot of whoever else waits longest, or FCNG_SHARE_SLOTS. */
+static unsigned oldest_waiter(const fcng_seat *seat, uint64_t own_us,
+                              uint64_t *since_us)
 {
     const fcng_entry *entry = seat->entry;
     unsigned oldest = FCNG_SHARE_SLOTS;
@@ -34,7 +42,7 @@ static unsigned oldest_waiter(const fcng_seat *seat, uint64_t *since_us)
     for (; slot < FCNG_SHARE_SLOTS;
          slot = fcng_bit_next(entry->waits, slot + 1)) {
         uint64_t since = atomic_load(&entry->cell[slot].wait_us);
-        if (slot != seat->share->slot && since != 0
+        if (since != 0 && !is_ours(seat, slot, since, own_us)
             && (oldest == FCNG_SHARE_SLOTS || since < *since_us)) {
             oldest = slot;
             *since_us = since;
@@ -82,7 +90,10 @@ static bool goes_first(const fcng_seat *seat, unsigned waiter,
 bool fcng_seat_must_give(const fcng_seat *seat, uint64_t since_us)
 {
     uint64_t other_us = 0;
-    unsigned waiter = oldest_waiter(seat, &other_us);
+    if (seat == NULL) {
+        return false;
+    }
+    unsigned waiter = oldest_waiter(seat, since_us, &other_us);
     return goes_first(seat, waiter, other_us, since_us);
 }
 
@@ -102,17 +113,32 @@ static void publish(fcng_seat *seat, _Atomic uint64_t *since,
 
 void fcng_seat_waits(fcng_seat *seat, uint64_t since_us)
 {
-    publish(seat, &seat->cell->wait_us, seat->entry->waits, since_us);
+    if (seat != NULL) {
+        publish(seat, &seat->cell->wait_us, seat->entry->waits, since_us);
+    }
 }
 
 void fcng_seat_unproven(fcng_seat *seat, uint64_t since_us)
 {
-    publish(seat, &seat->cell->unproven_us, seat->entry->unproven, since_us);
+    if (seat != NULL) {
+        publish(seat, &seat->cell->unproven_us, seat->entry->unproven,
+                since_us);
+    }
+}
+
+void fcng_seat_sweep(fcng_seat *seat, uint64_t now_us)
+{
+    if (seat != NULL) {
+        fcng_share_sweep(seat->share, now_us);
+    }
 }
 
 bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
                           uint64_t now_us)
 {
+    if (seat == NULL) {
+        return false;
+    }
     const fcng_entry *entry = seat->entry;
     unsigned slot = fcng_bit_next(entry->unproven, 0);
     for (; slot < FCNG_SHARE_SLOTS;
@@ -133,11 +159,25 @@ void fcng_seat_ring(fcng_seat *seat)
     unsigned slot = fcng_bit_next(entry->attached, 0);
     for (; slot < FCNG_SHARE_SLOTS;
          slot = fcng_bit_next(entry->attached, slot + 1)) {
-        if (slot != seat->share->slot
-            && atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_IDLE]) > 0) {
+        if (atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_IDLE]) > 0) {
             wake(seat, slot);
         }
     }
+}
+
+uint32_t fcng_seat_idle(const fcng_seat *seat)
+{
+    if (seat == NULL) {
+        return 0;
+    }
+    const fcng_entry *entry = seat->entry;
+    uint32_t idle = 0;
+    unsigned slot = fcng_bit_next(entry->attached, 0);
+    while (slot < FCNG_SHARE_SLOTS) {
+        idle += atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_IDLE]);
+        slot = fcng_bit_next(entry->attached, slot + 1);
+    }
+    return idle;
 }
 
 /* --- tickets --- */
@@ -213,7 +253,7 @@ static void take_any(fcng_seat *seat)
 
 bool fcng_seat_take(fcng_seat *seat, uint32_t cap, uint64_t since_us)
 {
-    if (take_granted(seat)) {
+    if (seat == NULL || take_granted(seat)) {
         return true;
     }
     if (cap == 0) {
@@ -225,7 +265,7 @@ bool fcng_seat_take(fcng_seat *seat, uint32_t cap, uint64_t since_us)
 
 bool fcng_seat_has_room(const fcng_seat *seat, uint32_t cap, uint64_t since_us)
 {
-    return cap == 0 || atomic_load(&seat->cell->granted) > 0
+    return seat == NULL || cap == 0 || atomic_load(&seat->cell->granted) > 0
            || (!fcng_seat_must_give(seat, since_us)
                && tickets_taken(seat->entry) < cap);
 }
@@ -249,14 +289,14 @@ static bool give_back(fcng_seat *seat, uint16_t from, uint64_t since_us)
 {
     fcng_entry *entry = seat->entry;
     uint64_t other_us = 0;
-    unsigned waiter = oldest_waiter(seat, &other_us);
+    unsigned waiter = oldest_waiter(seat, since_us, &other_us);
     if (goes_first(seat, waiter, other_us, since_us)) {
         return grant(seat, waiter, from);
     }
     if (change_ticket(entry, atomic_load(&entry->top), from, 0) < 0) {
         return false;
     }
-    waiter = oldest_waiter(seat, &other_us);
+    waiter = oldest_waiter(seat, since_us, &other_us);
     if (since_us == 0 && waiter < FCNG_SHARE_SLOTS) {
         wake(seat, waiter);
     }
@@ -265,11 +305,16 @@ static bool give_back(fcng_seat *seat, uint16_t from, uint64_t since_us)
 
 void fcng_seat_give_back(fcng_seat *seat, uint64_t since_us)
 {
-    give_back(seat, own(seat), since_us);
+    if (seat != NULL) {
+        give_back(seat, own(seat), since_us);
+    }
 }
 
 void fcng_seat_decline(fcng_seat *seat)
 {
+    if (seat == NULL || atomic_load(&seat->cell->wait_us) != 0) {
+        return; /* or it is for another pool of this process */
+    }
     uint16_t granted = (uint16_t)(own(seat) | TICKET_GRANTED);
     while (atomic_load(&seat->cell->granted) > 0
            && give_back(seat, granted, 0)) {
@@ -281,6 +326,9 @@ void fcng_seat_decline(fcng_seat *seat)
 
 void fcng_seat_sample(fcng_seat *seat, uint32_t us)
 {
+    if (seat == NULL) {
+        return;
+    }
     fcng_entry *entry = seat->entry;
     uint32_t n = atomic_fetch_add(&entry->nsamples, 1);
     atomic_store_explicit(&entry->sample[n % FCNG_SAMPLES], us,
@@ -302,11 +350,15 @@ void fcng_seat_median(fcng_seat *seat, fcng_median *median)
 
 void fcng_seat_gauge(fcng_seat *seat, enum fcng_gauge gauge, int by)
 {
-    atomic_fetch_add(&seat->cell->gauge[gauge], (uint32_t)by);
+    if (seat != NULL) {
+        atomic_fetch_add(&seat->cell->gauge[gauge], (uint32_t)by);
+    }
 }
 
 void fcng_seat_count(fcng_seat *seat, enum fcng_counter counter)
 {
-    atomic_fetch_add_explicit(&seat->cell->count[counter], 1,
-                              memory_order_relaxed);
+    if (seat != NULL) {
+        atomic_fetch_add_explicit(&seat->cell->count[counter], 1,
+                                  memory_order_relaxed);
+    }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a pool asks and tells the other processes about its address.  Nothing
- * here waits for another process.
+ * here waits for another process.  A NULL seat is a process that is alone.
  */
 #ifndef FCNG_SEAT_H
 #define FCNG_SEAT_H
@@ -54,6 +54,12 @@ bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
 
 /* Wakes those who hold idle connections. */
 void fcng_seat_ring(fcng_seat *seat);
+
+/* How many idle connections there are in all processes. */
+uint32_t fcng_seat_idle(const fcng_seat *seat);
+
+/* Looks for processes that have ended, now and then. */
+void fcng_seat_sweep(fcng_seat *seat, uint64_t now_us);
 
 /* A first byte came after |us|. */
 void fcng_seat_sample(fcng_seat *seat, uint32_t us);

@@ -239,6 +239,57 @@ static void test_a_long_queue_keeps_its_order(void **state)
     finish(&s);
 }
 
+/* Nothing is under way: an idle connection elsewhere is no reason to refuse. */
+static void test_without_a_queue_idle_ones_give_way(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 2, 1);
+    fcng_pool_options o = limits(1);
+    o.max_queue = 0;
+    fcng_pool_set_options(s.pool[1], &o);
+    fcng_pool_conn a = { 0 };
+    fcng_pool_wait w = { 0 }, x = { 0 };
+    open_one(s.pool[0], &a, T0);
+    assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_REFUSE);
+    assert_true(fcng_pool_release(s.pool[0], &a, true, T0));
+    assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
+    assert_int_equal(ask(s.pool[1], &x, T0), FCNG_POOL_REFUSE);
+    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0), &a);
+    assert_int_equal(next(s.pool[1], T0), FCNG_POOL_OPEN);
+    fcng_pool_give_up(s.pool[1]);
+    finish(&s);
+}
+
+/* Two pools of one process, as two locations with other words make them. */
+static void test_two_pools_of_one_process(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 1, 1);
+    fcng_pool_options o = limits(1);
+    fcng_seat *seat = fcng_share_attach(s.share[0], text("unix:/app"));
+    assert_ptr_equal(seat, s.seat[0]);
+    fcng_pool *other = fcng_pool_new(NULL, &o);
+    fcng_pool_share(other, seat);
+    unsigned slot = fcng_share_slot(s.share[0]);
+    fcng_pool_conn a = { 0 };
+    fcng_pool_wait w = { 0 };
+    open_one(s.pool[0], &a, T0);
+    assert_true(fcng_pool_release(s.pool[0], &a, true, T0));
+    assert_int_equal(ask(other, &w, T0 + 1), FCNG_POOL_WAIT);
+    assert_int_equal(s.woken[slot], 1);
+    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 2), &a);
+    assert_null(fcng_pool_expire(s.pool[0], T0 + 2));
+    assert_int_equal(next(s.pool[0], T0 + 2), FCNG_POOL_WAIT);
+    assert_int_equal(next(other, T0 + 2), FCNG_POOL_OPEN);
+    assert_int_equal(next(other, T0 + 2), FCNG_POOL_WAIT);
+    fcng_pool_give_up(other);
+    fcng_pool_del(other);
+    fcng_share_detach(seat);
+    finish(&s);
+}
+
 /* A newcomer of one process does not overtake those who wait elsewhere. */
 static void test_a_newcomer_waits_behind_others(void **state)
 {
@@ -692,6 +743,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_an_idle_connection_gives_way),
     cmocka_unit_test(test_whoever_waits_longer_goes_first),
     cmocka_unit_test(test_a_long_queue_keeps_its_order),
+    cmocka_unit_test(test_without_a_queue_idle_ones_give_way),
+    cmocka_unit_test(test_two_pools_of_one_process),
     cmocka_unit_test(test_a_newcomer_waits_behind_others),
     cmocka_unit_test(test_a_place_nobody_needs_goes_on),
     cmocka_unit_test(test_who_waits_looks_again_by_itself),
