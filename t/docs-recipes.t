@@ -208,7 +208,7 @@ my %check = (
             . ' SCRIPT_NAME=/a/b.php PATH_INFO=-'];
         serves([$_[0], 'nginx'], to => \%to, ask => [$page,
             ['/some/path', '200 SCRIPT_FILENAME=/srv/remote/index.php'
-                . ' SCRIPT_NAME= PATH_INFO=/some/path']]);
+                . ' SCRIPT_NAME=/index.php PATH_INFO=/some/path']]);
         serves([$_[0], 'apache', 0], to => \%to, ask => [$page]);
         serves([$_[0], 'apache', 1], to => \%to, files => { 'a/x' => '' },
             ask => [$page]);

@@ -149,7 +149,7 @@ sub entries {
         push @faults, "no syntax of $names[0]"
             if ($row{Syntax} // '') !~ /`\Q$names[0]\E[ `]/;
         push @faults, 'no example'
-            if !grep { $code =~ /^\s*\Q$_\E\s/m } @names;
+            if !grep { $code =~ /^\s*\Q$_\E[\s;]/m } @names;
         is("@faults", '', "$page.md: $title");
         $found{$_} = { %row, text => $text } for @names;
     }

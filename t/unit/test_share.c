@@ -239,7 +239,7 @@ static void test_a_long_queue_keeps_its_order(void **state)
     finish(&s);
 }
 
-/* Nothing is under way: an idle connection elsewhere is no reason to refuse. */
+/* An idle connection elsewhere is no reason to refuse. */
 static void test_without_a_queue_idle_ones_give_way(void **state)
 {
     (void)state;
