@@ -65,6 +65,13 @@ typedef struct {
 /* What stands in an upstream{} block. */
 typedef struct {
     fcng_pool_options           pool;
+
+    /* of this worker */
+    ngx_uint_t                  active;          /* have a server */
+    ngx_uint_t                  nwaiting;        /* for one (max_conns) */
+    ngx_queue_t                 waiting;
+    ngx_event_t                 look;
+    ngx_connection_t            ident;           /* look.data */
 } ngx_http_fastcgi_ng_srv_conf_t;
 
 
@@ -227,11 +234,14 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_err_t                        connect_err;
 
     int                              error;          /* enum fcng_err */
+    ngx_queue_t                      queue;          /* waits for a server */
 
     unsigned                         reserved:1;     /* a place in the pool */
     unsigned                         counted:1;      /* as a request */
     unsigned                         stale:1;        /* the link was dead */
     unsigned                         told:1;         /* the end or an error */
+    unsigned                         waiting:1;      /* for a server */
+    unsigned                         called:1;       /* after that */
     unsigned                         stdout_end:1;
     unsigned                         deaf:1;         /* takes no more STDIN */
 };
@@ -350,7 +360,21 @@ ssize_t ngx_http_fastcgi_ng_link_read(ngx_http_fastcgi_ng_link_t *link,
 void ngx_http_fastcgi_ng_link_unhold(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_links_close(void);
 
+/* balance.c */
+ngx_int_t ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_free_server(ngx_peer_connection_t *pc,
+    ngx_http_fastcgi_ng_ctx_t *ctx, ngx_uint_t state);
+void ngx_http_fastcgi_ng_wait_over(ngx_http_fastcgi_ng_stream_t *st);
+
 /* pool.c */
+void ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_find(
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_peer_connection_t *pc,
+    fcng_pool_options *options);
+ngx_int_t ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_int_t rc);
 ngx_int_t ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);

@@ -23,26 +23,17 @@
 #define NGX_HTTP_FASTCGI_NG_POOLS_MAX    128
 
 
-static void ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_ctx_t *ctx);
 static ngx_int_t ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static void ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
-static ngx_int_t ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st);
-static ngx_int_t ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st);
 static ngx_int_t ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st);
 static ngx_int_t ngx_http_fastcgi_ng_not_opened(
     ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err);
 static ngx_int_t ngx_http_fastcgi_ng_resolve(ngx_http_fastcgi_ng_stream_t *st);
 static void ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver);
-static void ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st,
-    ngx_int_t rc);
-static ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_find(
-    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_peer_connection_t *pc,
-    fcng_pool_options *options);
 static ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_create(
     ngx_peer_connection_t *pc, fcng_pool_options *options);
 static void ngx_http_fastcgi_ng_pools_sweep(void);
@@ -105,7 +96,7 @@ ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
 }
 
 
-static void
+void
 ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx)
 {
@@ -242,8 +233,7 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
     }
 
     if (ctx->inner_used) {
-        ctx->inner_used = 0;
-        ctx->inner_free(pc, ctx->inner_data, state);
+        ngx_http_fastcgi_ng_free_server(pc, ctx, state);
 
     } else {
         pc->tries = 0;
@@ -258,53 +248,6 @@ ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc, void *data,
     ngx_http_fastcgi_ng_ctx_t  *ctx = data;
 
     ctx->inner_notify(pc, ctx->inner_data, type);
-}
-
-
-/* Asks the balancer for a server and the pool for a connection. */
-
-static ngx_int_t
-ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
-{
-    ngx_int_t                   rc;
-    ngx_http_upstream_t        *u;
-    ngx_peer_connection_t      *pc;
-    ngx_http_fastcgi_ng_ctx_t  *ctx;
-
-    ctx = st->ctx;
-    u = st->request->upstream;
-    pc = &u->peer;
-
-    rc = ctx->inner_get(pc, ctx->inner_data);
-
-    if (rc != NGX_OK) {
-        /* "keepalive" has nothing of ours, so this is no connection */
-        return rc == NGX_BUSY ? NGX_BUSY : NGX_ERROR;
-    }
-
-    ctx->inner_used = 1;
-    pc->connection = &st->connection;
-
-    if (u->state) {
-        u->state->peer = pc->name;
-    }
-
-    st->pool = ngx_http_fastcgi_ng_pool_find(st->conf, pc,
-                                             ctx->upstream->pool);
-    if (st->pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ctx->attempts++ > 0) {
-        fcng_pool_count(st->pool->fcng, FCNG_COUNT_RETRIED);
-    }
-
-    ctx->pool_name = ctx->upstream->original
-                     && (ctx->upstream->original->flags
-                         & NGX_HTTP_UPSTREAM_CREATE)
-                     ? &ctx->upstream->original->host : pc->name;
-
-    return ngx_http_fastcgi_ng_acquire(st);
 }
 
 
@@ -341,7 +284,7 @@ ngx_http_fastcgi_ng_need(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
 {
     fcng_pool_conn              *conn;
@@ -351,7 +294,10 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
     ctx = st->ctx;
     pool = st->pool;
 
-    ctx->queue_time = 0;
+    if (!st->called) {
+        ctx->queue_time = 0;
+    }
+
     ctx->queued = 1;
 
     switch (fcng_pool_acquire(pool->fcng, &st->wait,
@@ -653,7 +599,7 @@ ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver)
 
 /* What peer.get would have answered comes later. */
 
-static void
+void
 ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st, ngx_int_t rc)
 {
     if (rc == NGX_DONE) {
@@ -713,7 +659,7 @@ ngx_http_fastcgi_ng_pool_is(ngx_http_fastcgi_ng_pool_t *pool,
 }
 
 
-static ngx_http_fastcgi_ng_pool_t *
+ngx_http_fastcgi_ng_pool_t *
 ngx_http_fastcgi_ng_pool_find(ngx_http_fastcgi_ng_loc_conf_t *conf,
     ngx_peer_connection_t *pc, fcng_pool_options *options)
 {

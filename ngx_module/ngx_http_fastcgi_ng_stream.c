@@ -233,6 +233,8 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ctx->resolver = NULL;
     }
 
+    ngx_http_fastcgi_ng_wait_over(st);
+
     if (pool) {
         fcng_pool_cancel(pool->fcng, &st->wait);
     }
