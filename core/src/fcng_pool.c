@@ -33,6 +33,8 @@ struct fcng_pool {
     uint32_t connections;  /* opened or being opened */
     uint32_t nidle, nwaiting;
     uint64_t count[FCNG_COUNTERS];
+    uint64_t calm;         /* kept connections asked for since one was found
+                              closed */
     fcng_median first_byte;   /* microseconds that the first one took */
     fcng_seat *seat;    /* NULL: this process is alone */
     uint64_t looked_us; /* when the queue was looked at last */
@@ -74,6 +76,9 @@ void fcng_pool_share(fcng_pool *pool, fcng_seat *seat)
 void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter)
 {
     pool->count[counter]++;
+    if (counter == FCNG_COUNT_STALE) {
+        pool->calm = 0;
+    }
     fcng_seat_count(pool->seat, counter);
 }
 
@@ -282,6 +287,7 @@ static fcng_pool_conn *take_idle(fcng_pool *pool, bool settled,
     if (conn == NULL) {
         return NULL;
     }
+    pool->calm++;
     detach(pool, conn);
     if (!settled || (now_us - conn->idle_us >= FCNG_POOL_SETTLED_US
                      && !too_old(pool, conn, now_us))) {
@@ -345,9 +351,10 @@ static enum fcng_pool_verdict take(fcng_pool *pool, enum fcng_pool_need need,
                                    uint64_t since_us, uint64_t now_us,
                                    fcng_pool_conn **conn)
 {
+    bool settled = need == FCNG_POOL_SETTLED
+                   && pool->calm < FCNG_POOL_CALM;
     *conn = need != FCNG_POOL_FRESH
-                ? take_idle(pool, need == FCNG_POOL_SETTLED, since_us, now_us)
-                : NULL;
+                ? take_idle(pool, settled, since_us, now_us) : NULL;
     if (*conn == NULL && reserve(pool, since_us)) {
         return FCNG_POOL_OPEN;
     }
@@ -419,6 +426,9 @@ bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
 
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn)
 {
+    if (conn->state == LINK_IDLE) {
+        pool->calm = 0;
+    }
     forget(pool, conn);
 }
 

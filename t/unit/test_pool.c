@@ -680,6 +680,35 @@ static void test_settled_is_idle_for_a_while_or_new(void **state)
 }
 
 /* At the limit, too: by exchange, and from the queue. */
+/* An application that never closes is trusted until it does. */
+static void test_trust_is_earned_and_lost(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn a = { 0 }, b = { 0 }, *got;
+    open_conn(pool, &a, T0);
+    for (int i = 0; i < FCNG_POOL_CALM; i++) {
+        assert_true(fcng_pool_release(pool, &a, true, T0));
+        assert_int_equal(
+            fcng_pool_acquire(pool, NULL, FCNG_POOL_ANY, T0, &got),
+            FCNG_POOL_USE);
+    }
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, T0, &got),
+                     FCNG_POOL_USE);
+    /* another one is found closed */
+    open_conn(pool, &b, T0);
+    assert_true(fcng_pool_release(pool, &b, true, T0));
+    fcng_pool_remove(pool, &b);
+    assert_true(fcng_pool_release(pool, &a, true, T0));
+    assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, T0, &got),
+                     FCNG_POOL_OPEN);
+    assert_ptr_equal(got, &a);
+    fcng_pool_give_up(pool);
+    close_all(pool);
+}
+
 static void test_settled_at_the_limit(void **state)
 {
     (void)state;
@@ -758,6 +787,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_any_life),
     cmocka_unit_test(test_a_deadline_never_stays_in_the_past),
     cmocka_unit_test(test_settled_is_idle_for_a_while_or_new),
+    cmocka_unit_test(test_trust_is_earned_and_lost),
     cmocka_unit_test(test_settled_at_the_limit),
     cmocka_unit_test(test_failing_memory),
 };

@@ -745,6 +745,10 @@ enum fcng_pool_need {
  */
 #define FCNG_POOL_SETTLED_US 100000
 
+/* An application that has closed none of so many is taken to close none:
+   every open connection is settled then. */
+#define FCNG_POOL_CALM 10000
+
 enum fcng_pool_verdict {
     FCNG_POOL_USE,    /* *conn is yours */
     FCNG_POOL_OPEN,   /* open one and add it (a place is reserved) */
