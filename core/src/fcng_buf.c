@@ -82,3 +82,12 @@ void fcng_buf_clear(fcng_buf *buf)
         fcng_buf_fini(buf);
     }
 }
+
+void fcng_buf_truncate(fcng_buf *buf, size_t len)
+{
+    FCNG_ASSERT(len <= fcng_buf_len(buf));
+    buf->end = buf->pos + len;
+    if (len == 0) {
+        fcng_buf_clear(buf);
+    }
+}

@@ -25,6 +25,9 @@ char *fcng_buf_extend(fcng_buf *buf, size_t len);
 void fcng_buf_consume(fcng_buf *buf, size_t len);
 void fcng_buf_clear(fcng_buf *buf);
 
+/* Takes bytes off the end: |len| are left. */
+void fcng_buf_truncate(fcng_buf *buf, size_t len);
+
 static inline size_t fcng_buf_len(const fcng_buf *buf)
 {
     return buf->end - buf->pos;

@@ -2,16 +2,38 @@
 /* Records out -> slices.  Spec: 3.3. */
 #include "fcng_writer.h"
 #include "fcng_int.h"
+#include "fcng_mem.h"
+
+/* Stands for borrowed bytes that were taken back in the middle of a record.
+   Never written to; not const, for then it would lie in the file. */
+static char zeros[FCNG_MAX_PAYLOAD];
 
 void fcng_writer_init(fcng_writer *writer, const fcng_mem *mem)
 {
     fcng_buf_init(&writer->copied, mem);
+    writer->piece = writer->inline_piece;
+    writer->size = FCNG_WRITER_PIECES;
+    writer->shared = false;
     fcng_writer_clear(writer);
+}
+
+static void release_ring(fcng_writer *writer)
+{
+    if (writer->piece != writer->inline_piece) {
+        fcng_mem_release(writer->copied.mem, writer->piece);
+    }
 }
 
 void fcng_writer_fini(fcng_writer *writer)
 {
+    release_ring(writer);
     fcng_buf_fini(&writer->copied);
+}
+
+void fcng_writer_share(fcng_writer *writer)
+{
+    FCNG_ASSERT(writer->count == 0);
+    writer->shared = true;
 }
 
 void fcng_writer_clear(fcng_writer *writer)
@@ -19,11 +41,13 @@ void fcng_writer_clear(fcng_writer *writer)
     fcng_buf_clear(&writer->copied);
     writer->first = 0;
     writer->count = 0;
+    writer->queued = 0;
+    writer->record_left = 0;
 }
 
 size_t fcng_writer_room(const fcng_writer *writer)
 {
-    return FCNG_WRITER_PIECES - writer->count;
+    return writer->size - writer->count;
 }
 
 bool fcng_writer_empty(const fcng_writer *writer)
@@ -38,14 +62,39 @@ int fcng_writer_reserve(fcng_writer *writer, size_t len)
 
 static fcng_piece *piece_at(fcng_writer *writer, unsigned i)
 {
-    return &writer->piece[(writer->first + i) % FCNG_WRITER_PIECES];
+    return &writer->piece[(writer->first + i) & (writer->size - 1)];
 }
 
 static void push(fcng_writer *writer, const fcng_piece *piece)
 {
-    FCNG_ASSERT(writer->count < FCNG_WRITER_PIECES);
+    FCNG_ASSERT(writer->count < writer->size);
     *piece_at(writer, writer->count) = *piece;
     writer->count++;
+    writer->queued += piece->len;
+}
+
+int fcng_writer_make_room(fcng_writer *writer, size_t n)
+{
+    if (fcng_writer_room(writer) >= n) {
+        return FCNG_OK;
+    }
+    unsigned size = writer->size;
+    while (size - writer->count < n) {
+        size *= 2;
+    }
+    fcng_piece *ring = fcng_mem_alloc(writer->copied.mem,
+                                      size * sizeof(*ring));
+    if (ring == NULL) {
+        return FCNG_ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < writer->count; i++) {
+        ring[i] = *piece_at(writer, i);
+    }
+    release_ring(writer);
+    writer->piece = ring;
+    writer->size = size;
+    writer->first = 0;
+    return FCNG_OK;
 }
 
 /* Copied bytes that no one has to tell apart from those before them. */
@@ -77,6 +126,7 @@ int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
            record->padding_len);
     if (extend) {
         piece_at(writer, writer->count - 1)->len += len;
+        writer->queued += len;
     } else {
         push(writer, &(fcng_piece){ .len = len, .sink = sink });
     }
@@ -138,7 +188,7 @@ size_t fcng_writer_slices(const fcng_writer *writer, fcng_str *slices,
     size_t n = 0;
     for (unsigned i = 0; i < writer->count; i++) {
         const fcng_piece *piece
-            = &writer->piece[(writer->first + i) % FCNG_WRITER_PIECES];
+            = &writer->piece[(writer->first + i) & (writer->size - 1)];
         const char *data = piece->borrowed;
         if (data == NULL) {
             data = copied;
@@ -163,6 +213,24 @@ static void count_sent(const fcng_piece *piece, size_t len)
     }
 }
 
+/* Follows the records as |len| bytes at |at| leave: each header lies whole in
+   one copied piece. */
+static void follow_records(fcng_writer *writer, const char *at, size_t len)
+{
+    while (len > 0) {
+        if (writer->record_left == 0) {
+            fcng_record record;
+            fcng_record_decode(&record, at);
+            writer->record_left = FCNG_HEADER_LEN + (size_t)record.content_len
+                                  + record.padding_len;
+        }
+        size_t part = FCNG_MIN(len, writer->record_left);
+        writer->record_left -= part;
+        at += part;
+        len -= part;
+    }
+}
+
 void fcng_writer_sent(fcng_writer *writer, size_t len)
 {
     while (len > 0) {
@@ -170,16 +238,65 @@ void fcng_writer_sent(fcng_writer *writer, size_t len)
         fcng_piece *piece = piece_at(writer, 0);
         size_t part = FCNG_MIN(len, piece->len);
         count_sent(piece, part);
+        if (writer->shared) {
+            follow_records(writer,
+                           piece->borrowed != NULL
+                               ? piece->borrowed
+                               : writer->copied.data + writer->copied.pos,
+                           part);
+        }
         if (piece->borrowed == NULL) {
             fcng_buf_consume(&writer->copied, part);
         } else {
             piece->borrowed += part;
         }
         piece->len -= part;
+        writer->queued -= part;
         len -= part;
         if (piece->len == 0) {
-            writer->first = (writer->first + 1) % FCNG_WRITER_PIECES;
+            writer->first = (writer->first + 1) & (writer->size - 1);
             writer->count--;
         }
     }
+}
+
+/* Cuts |piece| down to |len| bytes that nobody counts. */
+static void orphan(fcng_piece *piece, size_t len)
+{
+    piece->len = len;
+    piece->sink = NULL;
+    piece->payload = false;
+    if (piece->borrowed != NULL) {
+        piece->borrowed = zeros;
+    }
+}
+
+void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink)
+{
+    FCNG_ASSERT(writer->shared);
+    size_t begun = writer->record_left, copied = 0;
+    unsigned count = writer->count, kept = 0;
+    char *from = writer->copied.data + writer->copied.pos, *to = from;
+    writer->queued = 0;
+    for (unsigned i = 0; i < count; i++) {
+        fcng_piece piece = *piece_at(writer, i);
+        size_t len = piece.len, of_begun = FCNG_MIN(begun, len);
+        begun -= of_begun;
+        if (piece.sink == sink) {
+            orphan(&piece, of_begun);
+        }
+        if (piece.borrowed == NULL) {
+            memmove(to, from, piece.len);
+            from += len;
+            to += piece.len;
+            copied += piece.len;
+        }
+        if (piece.len > 0) {
+            *piece_at(writer, kept) = piece;
+            kept++;
+            writer->queued += piece.len;
+        }
+    }
+    writer->count = kept;
+    fcng_buf_truncate(&writer->copied, copied);
 }

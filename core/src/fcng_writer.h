@@ -29,14 +29,22 @@ typedef struct fcng_piece {
     bool payload;
 } fcng_piece;
 
+/* Must not move: |piece| may point into it. */
 typedef struct fcng_writer {
     fcng_buf copied;
-    unsigned first, count; /* a ring */
-    fcng_piece piece[FCNG_WRITER_PIECES];
+    fcng_piece *piece;     /* a ring of |size|, a power of two */
+    unsigned size, first, count;
+    size_t queued;         /* bytes */
+    bool shared;           /* |record_left| is kept */
+    size_t record_left;    /* of the record that has begun to leave */
+    fcng_piece inline_piece[FCNG_WRITER_PIECES];
 } fcng_writer;
 
 void fcng_writer_init(fcng_writer *writer, const fcng_mem *mem);
 void fcng_writer_fini(fcng_writer *writer);
+
+/* From now on fcng_writer_forget() may be asked: call it while empty. */
+void fcng_writer_share(fcng_writer *writer);
 
 /* Room for |len| copied bytes in a few calls, so that they cannot fail. */
 int fcng_writer_reserve(fcng_writer *writer, size_t len);
@@ -56,6 +64,9 @@ int fcng_writer_stream(fcng_writer *writer, uint8_t type, uint16_t id,
 /* Pieces that can still be queued. */
 size_t fcng_writer_room(const fcng_writer *writer);
 
+/* Makes room for |n| pieces.  Errors: FCNG_ERR_NOMEM. */
+int fcng_writer_make_room(fcng_writer *writer, size_t n);
+
 bool fcng_writer_empty(const fcng_writer *writer);
 
 /* The queued bytes as at most |max| slices; returns how many. */
@@ -64,6 +75,14 @@ size_t fcng_writer_slices(const fcng_writer *writer, fcng_str *slices,
 
 /* |len| bytes have left. */
 void fcng_writer_sent(fcng_writer *writer, size_t len);
+
+/*
+ * Lets go of all that is queued for |sink|; nothing is counted for it any
+ * more.  The record that has begun to leave keeps its length: what was copied
+ * leaves as it is (half a name-value pair must not become another one), zeros
+ * take the place of what was borrowed.
+ */
+void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink);
 
 /* Forgets everything and lets go of borrowed memory. */
 void fcng_writer_clear(fcng_writer *writer);

@@ -90,11 +90,29 @@ static void test_failure_changes_nothing(void **state)
     assert_int_equal(f.live, 0);
 }
 
+static void test_the_end_is_cut_off(void **state)
+{
+    (void)state;
+    fcng_buf buf;
+    fcng_buf_init(&buf, NULL);
+    append(&buf, BYTES("abcdef"));
+    fcng_buf_consume(&buf, 1);
+    fcng_buf_truncate(&buf, 3);
+    append(&buf, BYTES("x"));
+    assert_str((fcng_str){ buf.data + buf.pos, fcng_buf_len(&buf) },
+               BYTES("bcdx"));
+    fcng_buf_truncate(&buf, 0);
+    assert_int_equal(fcng_buf_len(&buf), 0);
+    assert_int_equal(buf.pos, 0);
+    fcng_buf_fini(&buf);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_first_in_first_out),
     cmocka_unit_test(test_room_in_front_is_used_before_more_is_asked_for),
     cmocka_unit_test(test_large_memory_is_given_back),
     cmocka_unit_test(test_failure_changes_nothing),
+    cmocka_unit_test(test_the_end_is_cut_off),
 };
 
 UNIT_MAIN(tests)
