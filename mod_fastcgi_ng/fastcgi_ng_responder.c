@@ -108,6 +108,7 @@ static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
     case FCNG_EV_STDOUT_END:
     case FCNG_EV_VALUES:
     case FCNG_EV_UNKNOWN_TYPE:
+    case FCNG_EV_OVERRUN:
         break;
     }
 }

@@ -141,6 +141,7 @@ static int on_event(void *to, const fcng_event *event)
     case FCNG_EV_FAILED: /* the exchange tells it */
     case FCNG_EV_VALUES:
     case FCNG_EV_UNKNOWN_TYPE:
+    case FCNG_EV_OVERRUN:
         return CLI_OK;
     }
     return CLI_OK;

@@ -1,38 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One connection to an application: request ids, records in and out by id,
- * GET_VALUES, and the question whether another request may follow.  One
- * request at a time.
+ * GET_VALUES, and the question whether another request may follow.
  *
- * The id is 1 or 2, never the one that ended last.  A specification-abiding
- * application cannot tell the difference; bytes that one sends after the end
- * of a request are recognised by it and never reach the next one.
+ * Exclusive, one request at a time: the id is 1 or 2, never the one that ended
+ * last.  A specification-abiding application cannot tell the difference; bytes
+ * that one sends after the end of a request are recognised by it and never
+ * reach the next one.  Shared by several: fcng_mux.c knows whose id is whose.
  *
  * Spec: 3.3, 3.5, 4, 5.
  */
+#include "fcng_conn.h"
 #include "fcng_int.h"
 #include "fcng_mem.h"
-#include "fcng_request.h"
-
-#define VALUES_MAX 512
-#define QUEUE_AHEAD 65536
-
-struct fcng_conn {
-    const fcng_mem *mem;
-    fcng_conn_options options;
-    fcng_request *active; /* submitted and not released, or NULL */
-    fcng_request *spare;  /* kept for the next request */
-    uint64_t requests;
-    uint16_t last_id;
-    int error;            /* first failure; sticks */
-    bool failed_told;     /* FCNG_EV_FAILED was delivered */
-    bool spoiled;         /* works, but must not serve another request */
-    fcng_str in;          /* fed, not consumed */
-    fcng_reader reader;
-    fcng_writer writer;
-    size_t small_len;     /* content of a discrete record so far */
-    char small[VALUES_MAX];
-};
 
 fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options)
 {
@@ -44,6 +24,11 @@ fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options)
     conn->options = *options;
     fcng_reader_init(&conn->reader);
     fcng_writer_init(&conn->writer, mem);
+    conn->shared = options->keep_conn && options->max_streams > 1;
+    if (conn->shared) {
+        fcng_mux_init(&conn->mux, mem, options);
+        fcng_writer_share(&conn->writer);
+    }
     return conn;
 }
 
@@ -51,8 +36,15 @@ void fcng_conn_del(fcng_conn *conn)
 {
     if (conn != NULL) {
         fcng_writer_fini(&conn->writer);
+        if (conn->shared) {
+            fcng_mux_fini(&conn->mux);
+        }
         fcng_mem_release(conn->mem, conn->active);
-        fcng_mem_release(conn->mem, conn->spare);
+        while (conn->spare != NULL) {
+            fcng_request *request = conn->spare;
+            conn->spare = request->next;
+            fcng_mem_release(conn->mem, request);
+        }
         fcng_mem_release(conn->mem, conn);
     }
 }
@@ -62,15 +54,48 @@ void fcng_conn_del(fcng_conn *conn)
 static fcng_request *take_request(fcng_conn *conn)
 {
     fcng_request *request = conn->spare;
-    conn->spare = NULL;
-    return request != NULL ? request
-                           : fcng_mem_alloc(conn->mem, sizeof(*request));
+    if (request == NULL) {
+        return fcng_mem_alloc(conn->mem, sizeof(*request));
+    }
+    conn->spare = request->next;
+    return request;
+}
+
+static void keep(fcng_conn *conn, fcng_request *request)
+{
+    request->next = conn->spare;
+    conn->spare = request;
 }
 
 static void give_back(fcng_conn *conn, fcng_request *request)
 {
-    conn->active = NULL;
-    conn->spare = request;
+    if (conn->shared) {
+        fcng_mux_release(request);
+        conn->overrun = conn->overrun == request ? NULL : conn->overrun;
+        conn->reading = conn->reading == request ? NULL : conn->reading;
+    } else {
+        conn->active = NULL;
+        conn->reading = NULL;
+    }
+    keep(conn, request);
+}
+
+static int submit_shared(fcng_conn *conn, const fcng_submit *submit,
+                         fcng_request **request)
+{
+    fcng_request *new_request = take_request(conn);
+    if (new_request == NULL) {
+        return FCNG_ERR_NOMEM;
+    }
+    int err = fcng_mux_begin(&conn->mux, &conn->writer, new_request, conn,
+                             submit, &conn->options);
+    if (err != FCNG_OK) {
+        keep(conn, new_request);
+        return err;
+    }
+    conn->requests++;
+    *request = new_request;
+    return FCNG_OK;
 }
 
 int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
@@ -78,6 +103,9 @@ int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
 {
     if (conn->error != FCNG_OK || conn->spoiled) {
         return FCNG_ERR_CLOSED;
+    }
+    if (conn->shared) {
+        return submit_shared(conn, submit, request);
     }
     if (conn->active != NULL) {
         return FCNG_ERR_FULL;
@@ -104,9 +132,25 @@ int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
     return FCNG_OK;
 }
 
-void fcng_request_cancel(fcng_request *request)
+static void cancel_shared(fcng_conn *conn, fcng_request *request)
+{
+    if (conn->error != FCNG_OK) {
+        fcng_mux_drop(&conn->mux, &conn->writer, request);
+    } else if (!fcng_mux_abort(&conn->mux, &conn->writer, request,
+                               conn->now_us)) {
+        conn->spoiled = true;
+    }
+    give_back(conn, request);
+}
+
+void fcng_request_cancel(fcng_request *request, uint64_t now_us)
 {
     fcng_conn *conn = request->conn;
+    if (conn->shared) {
+        conn->now_us = now_us;
+        fcng_request_release(request);
+        return;
+    }
     conn->spoiled = true;
     conn->in.len = 0;
     fcng_writer_clear(&conn->writer);
@@ -115,10 +159,13 @@ void fcng_request_cancel(fcng_request *request)
 
 void fcng_request_release(fcng_request *request)
 {
+    fcng_conn *conn = request->conn;
     if (request->over) {
-        give_back(request->conn, request);
+        give_back(conn, request);
+    } else if (conn->shared) {
+        cancel_shared(conn, request);
     } else {
-        fcng_request_cancel(request);
+        fcng_request_cancel(request, 0);
     }
 }
 
@@ -128,8 +175,10 @@ bool fcng_conn_wants_write(const fcng_conn *conn)
 {
     return conn->error == FCNG_OK
            && (!fcng_writer_empty(&conn->writer)
-               || (conn->active != NULL
-                   && fcng_request_wants_frame(conn->active)));
+               || (conn->shared
+                       ? !fcng_list_empty(&conn->mux.turns)
+                       : conn->active != NULL
+                             && fcng_request_wants_frame(conn->active)));
 }
 
 static size_t queued_bytes(const fcng_str *slices, size_t n)
@@ -147,11 +196,16 @@ int fcng_conn_output(fcng_conn *conn, fcng_str *slices, size_t max, size_t *n)
     if (conn->error != FCNG_OK) {
         return FCNG_OK;
     }
+    if (conn->shared) {
+        int err = fcng_mux_frame(&conn->mux, &conn->writer);
+        *n = fcng_writer_slices(&conn->writer, slices, max);
+        return *n > 0 ? FCNG_OK : err;
+    }
     *n = fcng_writer_slices(&conn->writer, slices, max);
     fcng_request *request = conn->active;
     while (request != NULL && fcng_request_wants_frame(request)
            && fcng_writer_room(&conn->writer) > 2
-           && queued_bytes(slices, *n) < QUEUE_AHEAD && *n < max) {
+           && queued_bytes(slices, *n) < FCNG_QUEUE_AHEAD && *n < max) {
         int err = fcng_request_frame(request, &conn->writer, FCNG_MAX_PAYLOAD);
         if (err != FCNG_OK) {
             return err;
@@ -175,6 +229,10 @@ int fcng_conn_get_values(fcng_conn *conn)
                            .type = FCNG_TYPE_GET_VALUES,
                            .content_len = sizeof(asked) - 1,
                            .padding_len = 8 - (sizeof(asked) - 1) % 8 };
+    if (conn->shared
+        && fcng_writer_make_room(&conn->writer, 1) != FCNG_OK) {
+        return FCNG_ERR_NOMEM;
+    }
     return fcng_writer_record(&conn->writer, &record, asked, NULL);
 }
 
@@ -198,21 +256,34 @@ static bool reads_stdout(const fcng_conn *conn)
 {
     return conn->reader.state == FCNG_READER_CONTENT
            && conn->reader.record.type == FCNG_TYPE_STDOUT
-           && conn->reader.content_left > 0 && conn->active != NULL
-           && conn->active->id == conn->reader.record.id
-           && !conn->active->over && !conn->active->stdout_ended;
+           && conn->reader.content_left > 0 && conn->reading != NULL
+           && !conn->reading->over && !conn->reading->stdout_ended;
 }
 
 size_t fcng_conn_want(const fcng_conn *conn)
 {
     return conn->in.len == 0 && conn->error == FCNG_OK && reads_stdout(conn)
+                   && (!conn->shared || conn->reading->direct)
                ? conn->reader.content_left
                : 0;
+}
+
+fcng_request *fcng_conn_want_request(const fcng_conn *conn)
+{
+    return fcng_conn_want(conn) > 0 ? conn->reading : NULL;
+}
+
+static void fill(fcng_conn *conn, fcng_request *request, size_t len)
+{
+    if (conn->shared && fcng_request_fill(request, len)) {
+        conn->overrun = request;
+    }
 }
 
 void fcng_conn_took(fcng_conn *conn, size_t len)
 {
     fcng_reader_skip(&conn->reader, len);
+    fill(conn, conn->reading, len);
 }
 
 void fcng_conn_fail(fcng_conn *conn, int err)
@@ -235,15 +306,13 @@ int fcng_conn_error(const fcng_conn *conn)
 }
 
 /* The request whose record is being read; NULL for one that is over, and for
-   an id nobody asked for: such a connection serves no other request. */
+   an id nobody asked for: an exclusive connection then serves no other. */
 static fcng_request *addressee(fcng_conn *conn)
 {
-    fcng_request *request = conn->active;
-    if (request != NULL && request->id == conn->reader.record.id
-        && !request->over) {
-        return request;
+    if (conn->reading != NULL && !conn->reading->over) {
+        return conn->reading;
     }
-    conn->spoiled = true;
+    conn->spoiled = conn->spoiled || !conn->shared;
     return NULL;
 }
 
@@ -264,13 +333,14 @@ static bool on_stdout(fcng_conn *conn, fcng_str piece, fcng_event *ev)
         return false;
     }
     if (request->stdout_ended) {
-        conn->spoiled = true;
+        conn->spoiled = conn->spoiled || !conn->shared;
         return false;
     }
     if (conn->reader.record.content_len == 0) {
         request->stdout_ended = true;
         return event(ev, FCNG_EV_STDOUT_END, request, piece);
     }
+    fill(conn, request, piece.len);
     return event(ev, FCNG_EV_STDOUT, request, piece);
 }
 
@@ -281,22 +351,6 @@ static bool on_stderr(fcng_conn *conn, fcng_str piece, fcng_event *ev)
         return false;
     }
     return piece.len > 0 && event(ev, FCNG_EV_STDERR, request, piece);
-}
-
-static int status_error(uint8_t protocol_status)
-{
-    switch (protocol_status) {
-    case FCNG_REQUEST_COMPLETE:
-        return FCNG_OK;
-    case FCNG_CANT_MPX_CONN:
-        return FCNG_ERR_CANT_MPX;
-    case FCNG_OVERLOADED:
-        return FCNG_ERR_OVERLOADED;
-    case FCNG_UNKNOWN_ROLE:
-        return FCNG_ERR_UNKNOWN_ROLE;
-    default:
-        return FCNG_ERR_STATUS;
-    }
 }
 
 /* An application may end a request before it has read it all: the rest is not
@@ -311,23 +365,46 @@ static void stop_sending(fcng_conn *conn, fcng_request *request)
     }
 }
 
+/* What an application of many streams refuses concerns one of them, but for
+   the refusal of sharing itself.  A record of ours that is half on the wire is
+   completed; an application must ignore what else comes for an id that it has
+   ended (Spec 3.3). */
+static void end_shared(fcng_conn *conn, fcng_request *request, int error)
+{
+    if (request != NULL) {
+        fcng_mux_end(&conn->mux, &conn->writer, request);
+    } else {
+        fcng_mux_end_zombie(&conn->mux, conn->reader.record.id);
+    }
+    conn->spoiled = conn->spoiled || error == FCNG_ERR_CANT_MPX
+                    || error == FCNG_ERR_STATUS;
+}
+
 static bool on_end(fcng_conn *conn, fcng_event *ev)
 {
     if (conn->small_len < FCNG_END_LEN) {
         protocol_error(conn, FCNG_ERR_END_BODY);
         return false;
     }
+    uint32_t app_status;
+    uint8_t protocol_status;
+    fcng_record_decode_end(conn->small, &app_status, &protocol_status);
+    int error = fcng_record_status_error(protocol_status);
     fcng_request *request = addressee(conn);
+    if (conn->shared) {
+        end_shared(conn, request, error);
+    } else if (request != NULL) {
+        request->over = true;
+        conn->spoiled = conn->spoiled || error != FCNG_OK;
+        stop_sending(conn, request);
+    }
     if (request == NULL) {
         return false;
     }
     event(ev, FCNG_EV_END, request, (fcng_str){ NULL, 0 });
-    fcng_record_decode_end(conn->small, &ev->app_status,
-                           &ev->protocol_status);
-    ev->error = status_error(ev->protocol_status);
-    request->over = true;
-    conn->spoiled = conn->spoiled || ev->error != FCNG_OK;
-    stop_sending(conn, request);
+    ev->error = error;
+    ev->protocol_status = protocol_status;
+    ev->app_status = app_status;
     return true;
 }
 
@@ -370,19 +447,32 @@ static bool on_piece(fcng_conn *conn, fcng_str piece, fcng_event *ev)
 /* Records of the application must have an id, those about it need none. */
 static bool legal(const fcng_record *record)
 {
-    bool has_request = record->type == FCNG_TYPE_STDOUT
-                       || record->type == FCNG_TYPE_STDERR
-                       || record->type == FCNG_TYPE_END_REQUEST;
     return !fcng_record_is_ours(record->type)
-           && !(has_request && record->id == 0);
+           && !(fcng_record_is_answer(record->type) && record->id == 0);
 }
 
-/* The header is enough: the host may read the content past the reader. */
-static void note_answer(fcng_conn *conn)
+/* Whose record it is.  For |answered| the header is enough: the host may read
+   the content past the reader. */
+static void address(fcng_conn *conn)
 {
+    const fcng_record *record = &conn->reader.record;
     fcng_request *request = conn->active;
-    if (request != NULL && request->id == conn->reader.record.id) {
+    bool aborted = false;
+    if (conn->shared) {
+        request = fcng_record_is_answer(record->type)
+                      ? fcng_mux_addressee(&conn->mux, record->id, &aborted)
+                      : NULL;
+    } else if (request != NULL && request->id != record->id) {
+        request = NULL;
+    }
+    conn->reading = request;
+    if (request != NULL) {
         request->answered = true;
+    }
+    if (fcng_record_is_answer(record->type) && !aborted
+        && (request == NULL || request->over
+            || (request->stdout_ended && record->type == FCNG_TYPE_STDOUT))) {
+        conn->stray++;
     }
 }
 
@@ -398,7 +488,7 @@ static int next_record(fcng_conn *conn)
     }
     if (err == FCNG_OK) {
         conn->small_len = 0;
-        note_answer(conn);
+        address(conn);
     }
     return err;
 }
@@ -406,9 +496,16 @@ static int next_record(fcng_conn *conn)
 /* The bytes are used up: what was under way has failed, if anything has. */
 static int tell_failure(fcng_conn *conn, fcng_event *ev)
 {
-    fcng_request *request = conn->active;
-    if (conn->error == FCNG_OK || request == NULL || request->over) {
+    if (conn->error == FCNG_OK) {
         return FCNG_AGAIN;
+    }
+    fcng_request *request = conn->shared ? fcng_mux_first(&conn->mux)
+                                         : conn->active;
+    if (request == NULL || request->over) {
+        return FCNG_AGAIN;
+    }
+    if (conn->shared) {
+        fcng_mux_end(&conn->mux, &conn->writer, request);
     }
     request->over = true;
     fcng_request_drop_offers(request);
@@ -417,9 +514,21 @@ static int tell_failure(fcng_conn *conn, fcng_event *ev)
     return FCNG_OK;
 }
 
+/* Told after the host has had time to consume what came last. */
+static bool tell_overrun(fcng_conn *conn, fcng_event *ev)
+{
+    fcng_request *request = conn->overrun;
+    conn->overrun = NULL;
+    return fcng_request_overruns(request)
+           && event(ev, FCNG_EV_OVERRUN, request, (fcng_str){ NULL, 0 });
+}
+
 int fcng_conn_next_event(fcng_conn *conn, size_t max, fcng_event *ev)
 {
     fcng_reader *reader = &conn->reader;
+    if (conn->overrun != NULL && tell_overrun(conn, ev)) {
+        return FCNG_OK;
+    }
     while (conn->in.len > 0
            || (reader->state == FCNG_READER_CONTENT
                && reader->content_left == 0)) {
@@ -440,29 +549,4 @@ int fcng_conn_next_event(fcng_conn *conn, size_t max, fcng_event *ev)
         }
     }
     return tell_failure(conn, ev);
-}
-
-/* --- may another request follow? --- */
-
-bool fcng_conn_reusable(const fcng_conn *conn)
-{
-    return conn->options.keep_conn
-           && conn->error == FCNG_OK
-           && !conn->spoiled        /* aborted, ended early, stray records */
-           && (conn->active == NULL || conn->active->over)
-           && conn->in.len == 0
-           && conn->reader.have == 0
-           && conn->reader.state != FCNG_READER_CONTENT
-           && conn->reader.padding_left == 0
-           && fcng_writer_empty(&conn->writer);
-}
-
-size_t fcng_conn_active(const fcng_conn *conn)
-{
-    return conn->active != NULL && !conn->active->over ? 1 : 0;
-}
-
-uint64_t fcng_conn_requests(const fcng_conn *conn)
-{
-    return conn->requests;
 }

@@ -27,4 +27,7 @@
    for a fair turn, large enough to be cheap. */
 #define FCNG_TURN 16384
 
+/* So much is framed ahead of what the host has written. */
+#define FCNG_QUEUE_AHEAD 65536
+
 #endif

@@ -73,3 +73,25 @@ const char *fcng_record_type_name(uint8_t type)
     };
     return type < sizeof(name) / sizeof(name[0]) ? name[type] : NULL;
 }
+
+bool fcng_record_is_answer(uint8_t type)
+{
+    return type == FCNG_TYPE_STDOUT || type == FCNG_TYPE_STDERR
+           || type == FCNG_TYPE_END_REQUEST;
+}
+
+int fcng_record_status_error(uint8_t protocol_status)
+{
+    switch (protocol_status) {
+    case FCNG_REQUEST_COMPLETE:
+        return FCNG_OK;
+    case FCNG_CANT_MPX_CONN:
+        return FCNG_ERR_CANT_MPX;
+    case FCNG_OVERLOADED:
+        return FCNG_ERR_OVERLOADED;
+    case FCNG_UNKNOWN_ROLE:
+        return FCNG_ERR_UNKNOWN_ROLE;
+    default:
+        return FCNG_ERR_STATUS;
+    }
+}

@@ -37,6 +37,12 @@ void fcng_record_encode_begin(char *out, enum fcng_role role, bool keep_conn);
 void fcng_record_decode_end(const void *in, uint32_t *app_status,
                             uint8_t *protocol_status);
 
+/* FCNG_OK for REQUEST_COMPLETE, else FCNG_ERR_CANT_MPX ... _STATUS. */
+int fcng_record_status_error(uint8_t protocol_status);
+
+/* Such a record belongs to a request: STDOUT, STDERR, END_REQUEST. */
+bool fcng_record_is_answer(uint8_t type);
+
 /* Only a web server may send such a record: from an application it is a
    protocol error. */
 bool fcng_record_is_ours(uint8_t type);

@@ -3,6 +3,7 @@
  * May a request that failed be sent again, and connecting be tried again?
  * Nothing may run twice unless its method says that twice is as good as once
  * (RFC 9110 section 9.2.2) or the application provably did not start it.
+ * docs/protocol.md has the table.
  */
 #include "fcng_text.h"
 #include "fcng_int.h"
@@ -68,7 +69,7 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
     }
     /* Both are END_REQUESTs that refuse: the application did not start. */
     if (o->error == FCNG_ERR_CANT_MPX) {
-        return FCNG_REPLAY_FRESH;
+        return o->shared ? FCNG_REPLAY_EXCLUSIVE : FCNG_REPLAY_FRESH;
     }
     if (o->error == FCNG_ERR_OVERLOADED) {
         return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;

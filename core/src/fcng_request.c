@@ -137,6 +137,10 @@ int fcng_request_offer(fcng_request *request, enum fcng_stream stream,
         flow->offered += len;
     }
     flow->fin = flow->fin || fin;
+    if (request->turns != NULL && !fcng_list_has(&request->turn)
+        && fcng_request_wants_frame(request)) {
+        fcng_list_append(request->turns, &request->turn);
+    }
     return FCNG_OK;
 }
 
@@ -179,6 +183,39 @@ void fcng_request_drop_offers(fcng_request *request)
 {
     request->first = 0;
     request->count = 0;
+}
+
+/* --- what the host has not consumed --- */
+
+bool fcng_request_fill(fcng_request *request, size_t len)
+{
+    request->held += len;
+    return request->stream_buffer > 0 && !request->overrun
+           && request->held > request->stream_buffer;
+}
+
+bool fcng_request_overruns(fcng_request *request)
+{
+    request->overrun = request->held > request->stream_buffer;
+    return request->overrun;
+}
+
+void fcng_request_consumed(fcng_request *request, uint64_t len)
+{
+    request->held -= FCNG_MIN(len, request->held);
+    if (request->held <= request->stream_buffer / 2) {
+        request->overrun = false;
+    }
+}
+
+uint64_t fcng_request_held(const fcng_request *request)
+{
+    return request->held;
+}
+
+void fcng_request_set_direct(fcng_request *request, bool direct)
+{
+    request->direct = direct;
 }
 
 /* --- framing --- */

@@ -8,6 +8,7 @@
 #ifndef FCNG_REQUEST_H
 #define FCNG_REQUEST_H
 
+#include "fcng_list.h"
 #include "fcng_reader.h"
 #include "fcng_writer.h"
 
@@ -34,6 +35,16 @@ struct fcng_request {
     fcng_outflow data;  /* DATA */
     unsigned first, count; /* ring of offered slices, not yet framed */
     fcng_str slice[FCNG_REQUEST_SLICES];
+    fcng_request *next; /* among those kept for later */
+
+    /* on a shared connection */
+    fcng_link member;
+    fcng_link turn;     /* in |turns| while there is something to frame */
+    fcng_list *turns;
+    uint64_t held;      /* STDOUT that the host has not consumed */
+    uint64_t stream_buffer; /* so much of it is no trouble; 0: any */
+    bool overrun;       /* the host was told that it is more */
+    bool direct;        /* the host may read it straight into place */
 };
 
 void fcng_request_init(fcng_request *request, fcng_conn *conn, uint16_t id,
@@ -57,6 +68,13 @@ int fcng_request_frame(fcng_request *request, fcng_writer *writer, size_t max);
 
 /* Every stream has been ended and queued. */
 bool fcng_request_all_queued(const fcng_request *request);
+
+/* The host got |len| bytes of STDOUT.  True: ask fcng_request_overruns()
+   before it gets more. */
+bool fcng_request_fill(fcng_request *request, size_t len);
+
+/* It holds too much, and has to be told so. */
+bool fcng_request_overruns(fcng_request *request);
 
 /* Lets go of the slices that were offered. */
 void fcng_request_drop_offers(fcng_request *request);

@@ -82,6 +82,9 @@ static void pull(fcng_conn *conn, size_t max, bytes *log)
         case FCNG_EV_UNKNOWN_TYPE:
             bytes_add(log, text("unknown "));
             break;
+        case FCNG_EV_OVERRUN:
+            bytes_add(log, text("overrun "));
+            break;
         }
         if (ev.request != NULL) {
             assert_ptr_equal(ev.user, conn);

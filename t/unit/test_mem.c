@@ -226,7 +226,7 @@ static void test_dropped_in_the_middle(void **state)
             fcng_str slice[8];
             size_t len;
             fcng_conn_output(conn, slice, 8, &len);
-            fcng_request_cancel(request);
+            fcng_request_cancel(request, 0);
         }
         fcng_conn_del(conn);
         assert_int_equal(f.live, 0);

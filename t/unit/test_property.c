@@ -161,6 +161,7 @@ static void pull(fcng_conn *conn, seen *s, bool may_hold)
         case FCNG_EV_STDOUT_END:
         case FCNG_EV_VALUES:
         case FCNG_EV_UNKNOWN_TYPE:
+        case FCNG_EV_OVERRUN:
             break;
         }
     }

@@ -104,6 +104,45 @@ static void test_point31_point32_refusals_prove_that_nothing_ran(void **state)
     }
 }
 
+static void test_law4_who_cannot_share_gets_a_connection_of_its_own(
+    void **state)
+{
+    (void)state;
+    for (int idempotent = 0; idempotent < 2; idempotent++) {
+        fcng_outcome o = with(FCNG_ERR_CANT_MPX, idempotent, true, true);
+        o.answered = true;
+        o.shared = true;
+        expect(o, FCNG_REPLAY_EXCLUSIVE);
+        o.replayable = false;
+        expect(o, FCNG_REPLAY_NO);
+        o.replayable = true;
+        o.tries = 3;
+        expect(o, FCNG_REPLAY_NO);
+        o.tries = 1;
+        o.error = FCNG_ERR_OVERLOADED;
+        expect(o, FCNG_REPLAY_OTHER);
+        o.error = FCNG_ERR_UNKNOWN_ROLE;
+        expect(o, FCNG_REPLAY_NO);
+    }
+}
+
+/* One connection fails, each of its requests is judged by itself. */
+static void test_a_shared_connection_fails(void **state)
+{
+    (void)state;
+    fcng_outcome o = with(FCNG_ERR_CLOSED, true, true, true);
+    o.shared = true;
+    expect(o, FCNG_REPLAY_FRESH);
+    o.reused = false;
+    expect(o, FCNG_REPLAY_OTHER);
+    o.idempotent = false;
+    expect(o, FCNG_REPLAY_NO);
+    o.started = false;
+    expect(o, FCNG_REPLAY_OTHER);
+    o.answered = true;
+    expect(o, FCNG_REPLAY_NO);
+}
+
 static void test_point33_what_would_only_fail_again(void **state)
 {
     (void)state;
@@ -203,6 +242,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_started_only_when_idempotent),
     cmocka_unit_test(test_answered_or_delivered_is_final),
     cmocka_unit_test(test_point31_point32_refusals_prove_that_nothing_ran),
+    cmocka_unit_test(test_law4_who_cannot_share_gets_a_connection_of_its_own),
+    cmocka_unit_test(test_a_shared_connection_fails),
     cmocka_unit_test(test_point33_what_would_only_fail_again),
     cmocka_unit_test(test_three_attempts_and_a_body_still_there),
     cmocka_unit_test(test_the_only_server_is_asked_once_more),

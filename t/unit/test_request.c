@@ -74,7 +74,7 @@ static void test_point14_id_of_a_cancelled_request_is_not_used(void **state)
     (void)state;
     fcng_conn *conn = fcng_conn_new(NULL, &keep);
     fcng_request *request = submit(conn), *next = NULL;
-    fcng_request_cancel(request);
+    fcng_request_cancel(request, 0);
     assert_int_equal(try_submit(conn, 0, &next), FCNG_ERR_CLOSED);
     assert_null(next);
     feed(conn, BYTES(END("\1", "\0")));

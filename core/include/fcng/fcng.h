@@ -73,7 +73,8 @@ enum fcng_err {
 
     FCNG_ERR_NOMEM = -1,
     FCNG_ERR_INVALID = -2,  /* the call breaks its contract */
-    FCNG_ERR_FULL = -3,     /* a request is under way on this connection */
+    FCNG_ERR_FULL = -3,     /* as many requests as it may have are under way
+                               on this connection */
 
     /* what an application's bytes can do wrong; the connection is lost */
     FCNG_ERR_VERSION = -10, /* a record's version is not 1 */
@@ -380,15 +381,32 @@ typedef struct fcng_request fcng_request;
 typedef struct fcng_conn_options {
     bool keep_conn;          /* set FCGI_KEEP_CONN in BEGIN_REQUEST */
     bool split_large_params; /* let a pair over 65528 bytes span records */
+    uint32_t max_streams;    /* requests at once; 0 and 1: exclusive.  More
+                                make the connection a shared one, which needs
+                                |keep_conn|; at most 65535 */
+    uint64_t stream_buffer;  /* shared: unconsumed STDOUT of one request, in
+                                bytes, before FCNG_EV_OVERRUN; 0: any */
+    uint64_t abort_timeout_us; /* shared: how long an aborted request may go
+                                without END_REQUEST; 0: 30 s */
 } fcng_conn_options;
 
-/* A new connection object, for one request at a time; the host keeps the
-   descriptor.  NULL: no memory.
-   |mem| may be NULL.  Delete with fcng_conn_del(). */
+/*
+ * A new connection object; the host keeps the descriptor.
+ *
+ * An exclusive connection carries one request at a time, and any doubt about
+ * it makes it unfit for another.  A shared one (law 4: only for applications
+ * that said FCGI_MPXS_CONNS=1) carries up to |max_streams|: each has the
+ * lowest free id, an id is reserved until END_REQUEST, records of unknown ids
+ * are counted and dropped.  A shared connection is never paused: the host
+ * takes what comes, for whichever request it is.
+ *
+ * NULL: no memory.  |mem| may be NULL.  Delete with fcng_conn_del().
+ */
 fcng_conn *fcng_conn_new(const fcng_mem *mem,
                          const fcng_conn_options *options);
 
-/* Frees the connection and its requests; borrowed bytes are not touched. */
+/* Frees the connection and its requests, also those that are over and were not
+   released; borrowed bytes are not touched. */
 void fcng_conn_del(fcng_conn *conn);
 
 /* A request as the host submits it. */
@@ -403,14 +421,19 @@ typedef struct fcng_submit {
 /*
  * Begins a request: BEGIN_REQUEST, PARAMS (pairs aligned to records), and with
  * stdin_length 0 the end of STDIN are queued for one write.
- * The request is valid until fcng_request_release() or fcng_conn_del().
+ * The request is valid until fcng_request_release(), fcng_request_cancel() or
+ * fcng_conn_del().
  * Errors: FCNG_ERR_NOMEM, FCNG_ERR_FULL, FCNG_ERR_PARAM_SIZE,
- * FCNG_ERR_PARAM_ENCODING, FCNG_ERR_CLOSED (the connection has failed);
- * nothing is queued then.
+ * FCNG_ERR_PARAM_ENCODING, FCNG_ERR_CLOSED (the connection has failed or is
+ * retired); nothing is queued then.
  * Spec: 5.1, 5.2, 6.1.
  */
 int fcng_conn_submit(fcng_conn *conn, const fcng_submit *submit,
                      fcng_request **request);
+
+/* fcng_conn_submit() would now be refused neither by FCNG_ERR_FULL nor by
+   FCNG_ERR_CLOSED.  On an exclusive connection ask fcng_conn_reusable(). */
+bool fcng_conn_can_submit(const fcng_conn *conn);
 
 /*
  * Offers the next bytes of STDIN or (Filter, after STDIN's end) DATA.  The
@@ -435,7 +458,7 @@ uint64_t fcng_request_offered(const fcng_request *request);
 /* Any byte of this request has left (fcng_conn_sent() passed its first). */
 bool fcng_request_started(const fcng_request *request);
 
-/* Any record for this request has come. */
+/* Any record for this request has come, as far as its header. */
 bool fcng_request_answered(const fcng_request *request);
 
 /* Its id on the connection, 1-65535. */
@@ -447,15 +470,24 @@ void fcng_request_set_user(fcng_request *request, void *user);
 
 /*
  * The host has no more interest: no more events come, borrowed memory is free
- * at once, what was not written is dropped, and the connection must be closed
- * (fcng_conn_reusable() is false); Spec 5.4 allows that in place of
- * FCGI_ABORT_REQUEST, and every application understands it.  The request is
- * released by this call.
+ * at once, and what was not written is dropped.  The request is released by
+ * this call.
+ *
+ * Exclusive: the connection must be closed (fcng_conn_reusable() is false);
+ * Spec 5.4 allows that in place of FCGI_ABORT_REQUEST, and every application
+ * understands it.
+ *
+ * Shared: of a request of which no byte has left nothing ever will.  Else the
+ * record that is half on the wire keeps its length, zeros standing for the
+ * host's memory, and FCGI_ABORT_REQUEST follows; the request becomes a zombie,
+ * whose id is reserved and whose answer is dropped until END_REQUEST.  Too
+ * many zombies (over half of max_streams), one without END_REQUEST by its
+ * deadline, or no memory for FCGI_ABORT_REQUEST retire the connection.
  */
-void fcng_request_cancel(fcng_request *request);
+void fcng_request_cancel(fcng_request *request, uint64_t now_us);
 
 /* Gives the request back after FCNG_EV_END or FCNG_EV_FAILED; before either it
-   is a fcng_request_cancel(). */
+   is a fcng_request_cancel() at the time that the connection was told last. */
 void fcng_request_release(fcng_request *request);
 
 /* --- bytes out --- */
@@ -467,7 +499,10 @@ bool fcng_conn_wants_write(const fcng_conn *conn);
  * The next bytes to write, as at most |max| slices (*n of them), valid until
  * the next call on the connection; report what was written with
  * fcng_conn_sent() before anything else.  STDIN is framed here, at the last
- * moment.
+ * moment: up to some 64 KiB ahead, and on a shared connection one record of
+ * each request in turn, of at most 16 KiB while two or more are under way.
+ * Whatever was submitted and offered since the last call leaves together, as
+ * few slices: payload below 4 KiB is copied beside its header.
  * Errors: FCNG_ERR_NOMEM.
  */
 int fcng_conn_output(fcng_conn *conn, fcng_str *slices, size_t max, size_t *n);
@@ -486,7 +521,9 @@ enum fcng_event_type {
     FCNG_EV_FAILED,     /* the connection failed with |error| */
     FCNG_EV_VALUES,     /* GET_VALUES_RESULT: |bytes| are its pairs; no
                            request */
-    FCNG_EV_UNKNOWN_TYPE /* FCGI_UNKNOWN_TYPE; no request */
+    FCNG_EV_UNKNOWN_TYPE, /* FCGI_UNKNOWN_TYPE; no request */
+    FCNG_EV_OVERRUN     /* shared: more than stream_buffer of its STDOUT is
+                           not consumed: spool it or cancel the request */
 };
 
 typedef struct fcng_event {
@@ -509,7 +546,8 @@ int fcng_conn_feed(fcng_conn *conn, const void *in, size_t len);
 
 /*
  * The next event.  A STDOUT event carries at most |max| bytes (|max| 0: stop
- * before STDOUT, which is how a host holds a response back).
+ * before STDOUT, which is how a host holds a response back; not on a shared
+ * connection, where it would hold back every response).
  * Returns FCNG_OK with *event, or FCNG_AGAIN: feed more.
  * A request that has ended or failed gets no more events.
  */
@@ -522,10 +560,28 @@ size_t fcng_conn_unread(const fcng_conn *conn);
  * Direct read: the next bytes on the wire that are STDOUT payload of one
  * request, when nothing fed is unread; 0 when a record header comes next.
  * The host may read that many straight into place and report them with
- * fcng_conn_took() instead of feeding them.
+ * fcng_conn_took() instead of feeding them.  On a shared connection only of a
+ * request for which the host has said so.
  */
 size_t fcng_conn_want(const fcng_conn *conn);
 void fcng_conn_took(fcng_conn *conn, size_t len);
+
+/* The request whose payload fcng_conn_want() means; NULL when that is 0. */
+fcng_request *fcng_conn_want_request(const fcng_conn *conn);
+
+/* Shared: the host has room for this request's STDOUT and may read it straight
+   into place (false at first). */
+void fcng_request_set_direct(fcng_request *request, bool direct);
+
+/*
+ * Shared: |len| bytes of STDOUT, got by events or fcng_conn_took(), have left
+ * the host's memory: sent to the client, written to a file.  What has not is
+ * held; when that grows over stream_buffer, FCNG_EV_OVERRUN is the next event,
+ * and not again before it has fallen to half.  Never needed on an exclusive
+ * connection, where the host stops reading instead.
+ */
+void fcng_request_consumed(fcng_request *request, uint64_t len);
+uint64_t fcng_request_held(const fcng_request *request);
 
 /*
  * The application closed (|err| FCNG_ERR_CLOSED), or the host's read, write or
@@ -540,13 +596,36 @@ int fcng_conn_error(const fcng_conn *conn);
 /*
  * No request is under way and another one may follow: each ended with
  * END_REQUEST(REQUEST_COMPLETE) after everything of ours was written, nothing
- * is unread, no stray record came, keep_conn is set.
+ * is unread, no stray record came, keep_conn is set.  A shared connection is
+ * reusable when it is idle and not retired: no request, no zombie, nothing
+ * half there in either direction.
  * Spec: 3.5; docs/protocol.md lists the reasons one by one.
  */
 bool fcng_conn_reusable(const fcng_conn *conn);
 
-/* Requests under way. */
+/*
+ * No request may be submitted any more: the connection has failed, or is unfit
+ * for another one.  Close it when fcng_conn_active() is 0; requests under way
+ * on a shared one go on.
+ */
+bool fcng_conn_retired(const fcng_conn *conn);
+
+/* When fcng_conn_expire() wants to be called, or FCNG_NEVER: the first
+   zombie's deadline. */
+uint64_t fcng_conn_deadline(const fcng_conn *conn);
+
+/* Retires the connection if a zombie's deadline has come. */
+void fcng_conn_expire(fcng_conn *conn, uint64_t now_us);
+
+/* Requests under way, those that have ended or were cancelled not counted. */
 size_t fcng_conn_active(const fcng_conn *conn);
+
+/* Cancelled requests whose END_REQUEST has not come. */
+size_t fcng_conn_zombies(const fcng_conn *conn);
+
+/* Records that came for ids without a request, behind END_REQUEST or behind
+   the end of their stream; what belongs to zombies is not counted. */
+uint64_t fcng_conn_stray(const fcng_conn *conn);
 
 /* Requests submitted so far. */
 uint64_t fcng_conn_requests(const fcng_conn *conn);
@@ -591,6 +670,7 @@ typedef struct fcng_outcome {
     int error;       /* why it failed */
     bool idempotent; /* fcng_method_idempotent() */
     bool reused;     /* the connection had served a request before */
+    bool shared;     /* by several requests (max_streams) */
     bool started;    /* any byte of the request left */
     bool answered;   /* any byte of an answer came */
     bool delivered;  /* anything went to the client */
@@ -604,7 +684,9 @@ enum fcng_replay {
     FCNG_REPLAY_NO,
     FCNG_REPLAY_FRESH, /* again, same server, on a new connection */
     FCNG_REPLAY_OTHER, /* again, on another server */
-    FCNG_REPLAY_LATER  /* again, same server, after FCNG_REPLAY_PAUSE_US */
+    FCNG_REPLAY_LATER, /* again, same server, after FCNG_REPLAY_PAUSE_US */
+    FCNG_REPLAY_EXCLUSIVE /* again, same server, on a connection of its own:
+                             this application does not multiplex */
 };
 
 /* An application that closes without an answer may be on its way out, to be
@@ -613,7 +695,8 @@ enum fcng_replay {
 
 /*
  * The one table that says what may be repeated: nothing runs twice unless the
- * method is idempotent or the application provably did not start it.
+ * method is idempotent or the application provably did not start it.  It
+ * stands in docs/protocol.md.
  */
 enum fcng_replay fcng_replay_verdict(const fcng_outcome *outcome);
 
