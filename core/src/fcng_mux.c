@@ -211,7 +211,6 @@ int fcng_mux_begin(fcng_mux *mux, fcng_writer *writer, fcng_request *request,
 static void silence(fcng_writer *writer, fcng_request *request)
 {
     fcng_list_remove(&request->turn);
-    fcng_request_drop_offers(request);
     fcng_writer_forget(writer, &request->sink);
 }
 

@@ -296,6 +296,8 @@ static void read_split(fcng_str whole, const size_t *end, size_t n, void *arg,
         log->data[to++] = log->data[i];
     }
     log->len = to;
+    assert_int_equal(fcng_conn_retired(conn),
+                     fcng_conn_error(conn) != FCNG_OK);
     char end_state[64];
     snprintf(end_state, sizeof(end_state), "%d %u %u",
              fcng_conn_error(conn), (unsigned)fcng_conn_active(conn),
@@ -400,6 +402,8 @@ static void test_round_robin_in_small_records(void **state)
     fcng_request *a = submit(conn, 40000), *b = submit(conn, 20000);
     fcng_request *c = submit(conn, 3000);
     flush(conn, NULL);
+    offer(a, NULL, 0, false);
+    assert_false(fcng_conn_wants_write(conn)); /* that is nothing yet */
     offer(a, big, 40000, true);
     offer(b, big, 20000, true);
     offer(c, big, 3000, true);
@@ -689,6 +693,45 @@ static void test_point14_an_answer_behind_the_abort_frees_the_id(void **state)
     assert_int_equal(fcng_request_id(submit_as(conn, 0, "d")), 4);
     expect_events(conn, BYTES(H("\6", "\3", "\0\1", "\0") "y"), "c<y>");
     assert_int_equal(fcng_request_id(submit_as(conn, 0, "e")), 1);
+    fcng_conn_del(conn);
+}
+
+/* What a zombie still sends is a proof as well. */
+static void test_point14_a_zombie_answers_behind_the_abort(void **state)
+{
+    (void)state;
+    fcng_conn_options options = { .keep_conn = true, .max_streams = 8 };
+    fcng_conn *conn = open_conn(&options);
+    fcng_request *a = submit(conn, 0);
+    flush(conn, NULL);
+    fcng_request_cancel(a, 0);
+    fcng_request *b = submit(conn, 0);
+    flush(conn, NULL);
+    fcng_request_cancel(b, 0);
+    expect_events(conn, BYTES(END("\1", "\0")), "");
+    expect_events(conn, BYTES(H("\6", "\2", "\0\1", "\0") "x"), "");
+    assert_int_equal(fcng_request_id(submit(conn, 0)), 1);
+    fcng_conn_del(conn);
+}
+
+/* The rest of a cancelled request's record is counted for nobody, whoever has
+   its place now. */
+static void test_what_a_cancel_leaves_counts_for_nobody(void **state)
+{
+    (void)state;
+    char *body = malloc(5000);
+    fcng_conn *conn = open_conn(&four);
+    fcng_request *a = submit(conn, 5000);
+    offer(a, body, 5000, true);
+    write_up_to(conn, 36 + 8 + 10, SIZE_MAX, NULL);
+    fcng_request_cancel(a, 0);
+    free(body);
+    fcng_request *b = submit(conn, 0);
+    write_up_to(conn, 4990 + 8, SIZE_MAX, NULL); /* zeros, ABORT_REQUEST */
+    assert_false(fcng_request_started(b));
+    assert_int_equal(fcng_request_sent(b), 0);
+    write_up_to(conn, 1, 1, NULL);
+    assert_true(fcng_request_started(b));
     fcng_conn_del(conn);
 }
 
@@ -1141,6 +1184,47 @@ static void test_no_memory_for_the_abort_retires(void **state)
     assert_int_equal(f.live, 0);
 }
 
+/* What is queued can leave, whatever else there is no memory for. */
+static void test_no_memory_to_frame_more(void **state)
+{
+    (void)state;
+    static char body[3000];
+    failalloc f;
+    failalloc_init(&f, 0);
+    fcng_conn *conn = fcng_conn_new(&f.mem, &four);
+    fcng_request *a = submit(conn, sizeof(body));
+    offer(a, body, sizeof(body), true);
+    f.fail_at = f.calls + 1;
+    fcng_str slice[4];
+    size_t n;
+    assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(slice[0].len, 36);
+    fcng_conn_sent(conn, slice[0].len);
+    f.fail_at = f.calls + 1;
+    assert_int_equal(fcng_conn_output(conn, slice, 4, &n), FCNG_ERR_NOMEM);
+    assert_int_equal(n, 0);
+    expect_written(conn, "I1:3000 I1:0 ");
+    fcng_conn_del(conn);
+    assert_int_equal(f.live, 0);
+}
+
+static void test_values_are_asked_behind_many_submissions(void **state)
+{
+    (void)state;
+    fcng_conn_options options = { .keep_conn = true, .max_streams = 64 };
+    fcng_conn *conn = open_conn(&options);
+    for (int i = 0; i < 64; i++) {
+        submit(conn, 0);
+    }
+    assert_int_equal(fcng_conn_get_values(conn), FCNG_OK);
+    bytes wire = { NULL, 0 };
+    flush(conn, &wire);
+    assert_int_equal(wire.len, 64 * 44 + 64);
+    bytes_free(&wire);
+    fcng_conn_del(conn);
+}
+
 static void test_nothing_is_allocated_in_the_long_run(void **state)
 {
     (void)state;
@@ -1203,6 +1287,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point14_zombies_count_as_streams),
     cmocka_unit_test(test_point28_the_end_of_an_abort_ends_nothing_else),
     cmocka_unit_test(test_point14_an_answer_behind_the_abort_frees_the_id),
+    cmocka_unit_test(test_point14_a_zombie_answers_behind_the_abort),
+    cmocka_unit_test(test_what_a_cancel_leaves_counts_for_nobody),
     cmocka_unit_test(test_point28_an_end_before_the_beginning),
     cmocka_unit_test(test_law7_a_zombie_past_its_deadline_retires),
     cmocka_unit_test(test_law7_times_at_the_edge),
@@ -1218,6 +1304,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point41_values_on_a_shared_connection),
     cmocka_unit_test(test_failing_memory_anywhere),
     cmocka_unit_test(test_no_memory_for_the_abort_retires),
+    cmocka_unit_test(test_no_memory_to_frame_more),
+    cmocka_unit_test(test_values_are_asked_behind_many_submissions),
     cmocka_unit_test(test_nothing_is_allocated_in_the_long_run),
 };
 
