@@ -456,24 +456,24 @@ static bool legal(const fcng_record *record)
 static void address(fcng_conn *conn)
 {
     const fcng_record *record = &conn->reader.record;
+    bool answer = fcng_record_is_answer(record->type), aborted = false;
     fcng_request *request = conn->active;
-    bool aborted = false;
     if (conn->shared) {
-        request = fcng_record_is_answer(record->type)
-                      ? fcng_mux_addressee(&conn->mux, record->id, &aborted)
-                      : NULL;
+        request = answer ? fcng_mux_addressee(&conn->mux, record->id, &aborted)
+                         : NULL;
     } else if (request != NULL && request->id != record->id) {
         request = NULL;
     }
     conn->reading = request;
     if (request != NULL) {
         request->answered = true;
+        if (!request->over && !request->stdout_ended) {
+            return; /* nearly always */
+        }
     }
-    if (fcng_record_is_answer(record->type) && !aborted
-        && (request == NULL || request->over
-            || (request->stdout_ended && record->type == FCNG_TYPE_STDOUT))) {
-        conn->stray++;
-    }
+    bool late = request == NULL || request->over
+                || record->type == FCNG_TYPE_STDOUT;
+    conn->stray += late && answer && !aborted;
 }
 
 static int next_record(fcng_conn *conn)

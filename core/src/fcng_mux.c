@@ -288,7 +288,7 @@ int fcng_mux_frame(fcng_mux *mux, fcng_writer *writer)
     size_t max = mux->active > 1 ? FCNG_TURN : FCNG_MAX_PAYLOAD;
     int err = FCNG_OK;
     while (err == FCNG_OK && !fcng_list_empty(&mux->turns)
-           && writer->queued < FCNG_QUEUE_AHEAD) {
+           && fcng_writer_queued(writer) < FCNG_QUEUE_AHEAD) {
         err = fcng_writer_make_room(writer, FCNG_REQUEST_SLICES + 2);
         if (err == FCNG_OK) {
             err = frame_one(mux, writer, max);

@@ -74,12 +74,6 @@ const char *fcng_record_type_name(uint8_t type)
     return type < sizeof(name) / sizeof(name[0]) ? name[type] : NULL;
 }
 
-bool fcng_record_is_answer(uint8_t type)
-{
-    return type == FCNG_TYPE_STDOUT || type == FCNG_TYPE_STDERR
-           || type == FCNG_TYPE_END_REQUEST;
-}
-
 int fcng_record_status_error(uint8_t protocol_status)
 {
     switch (protocol_status) {

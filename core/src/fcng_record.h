@@ -41,7 +41,11 @@ void fcng_record_decode_end(const void *in, uint32_t *app_status,
 int fcng_record_status_error(uint8_t protocol_status);
 
 /* Such a record belongs to a request: STDOUT, STDERR, END_REQUEST. */
-bool fcng_record_is_answer(uint8_t type);
+static inline bool fcng_record_is_answer(uint8_t type)
+{
+    return type == FCNG_TYPE_STDOUT || type == FCNG_TYPE_STDERR
+           || type == FCNG_TYPE_END_REQUEST;
+}
 
 /* Only a web server may send such a record: from an application it is a
    protocol error. */

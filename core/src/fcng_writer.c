@@ -41,13 +41,18 @@ void fcng_writer_clear(fcng_writer *writer)
     fcng_buf_clear(&writer->copied);
     writer->first = 0;
     writer->count = 0;
-    writer->queued = 0;
+    writer->borrowed = 0;
     writer->record_left = 0;
 }
 
 size_t fcng_writer_room(const fcng_writer *writer)
 {
     return writer->size - writer->count;
+}
+
+size_t fcng_writer_queued(const fcng_writer *writer)
+{
+    return fcng_buf_len(&writer->copied) + writer->borrowed;
 }
 
 bool fcng_writer_empty(const fcng_writer *writer)
@@ -70,7 +75,6 @@ static void push(fcng_writer *writer, const fcng_piece *piece)
     FCNG_ASSERT(writer->count < writer->size);
     *piece_at(writer, writer->count) = *piece;
     writer->count++;
-    writer->queued += piece->len;
 }
 
 int fcng_writer_make_room(fcng_writer *writer, size_t n)
@@ -126,7 +130,6 @@ int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
            record->padding_len);
     if (extend) {
         piece_at(writer, writer->count - 1)->len += len;
-        writer->queued += len;
     } else {
         push(writer, &(fcng_piece){ .len = len, .sink = sink });
     }
@@ -151,6 +154,7 @@ static void borrow_payload(fcng_writer *writer, const fcng_str *slices,
                                     .len = slices[i].len,
                                     .sink = sink,
                                     .payload = true });
+        writer->borrowed += slices[i].len;
     }
 }
 
@@ -249,9 +253,9 @@ void fcng_writer_sent(fcng_writer *writer, size_t len)
             fcng_buf_consume(&writer->copied, part);
         } else {
             piece->borrowed += part;
+            writer->borrowed -= part;
         }
         piece->len -= part;
-        writer->queued -= part;
         len -= part;
         if (piece->len == 0) {
             writer->first = (writer->first + 1) & (writer->size - 1);
@@ -277,7 +281,7 @@ void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink)
     size_t begun = writer->record_left, copied = 0;
     unsigned count = writer->count, kept = 0;
     char *from = writer->copied.data + writer->copied.pos, *to = from;
-    writer->queued = 0;
+    writer->borrowed = 0;
     for (unsigned i = 0; i < count; i++) {
         fcng_piece piece = *piece_at(writer, i);
         size_t len = piece.len, of_begun = FCNG_MIN(begun, len);
@@ -290,11 +294,12 @@ void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink)
             from += len;
             to += piece.len;
             copied += piece.len;
+        } else {
+            writer->borrowed += piece.len;
         }
         if (piece.len > 0) {
             *piece_at(writer, kept) = piece;
             kept++;
-            writer->queued += piece.len;
         }
     }
     writer->count = kept;

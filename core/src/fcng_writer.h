@@ -34,7 +34,7 @@ typedef struct fcng_writer {
     fcng_buf copied;
     fcng_piece *piece;     /* a ring of |size|, a power of two */
     unsigned size, first, count;
-    size_t queued;         /* bytes */
+    size_t borrowed;       /* bytes of borrowed pieces */
     bool shared;           /* |record_left| is kept */
     size_t record_left;    /* of the record that has begun to leave */
     fcng_piece inline_piece[FCNG_WRITER_PIECES];
@@ -60,6 +60,9 @@ int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
 int fcng_writer_stream(fcng_writer *writer, uint8_t type, uint16_t id,
                        const fcng_str *slices, size_t n, size_t len,
                        fcng_sink *sink);
+
+/* Bytes that have not left. */
+size_t fcng_writer_queued(const fcng_writer *writer);
 
 /* Pieces that can still be queued. */
 size_t fcng_writer_room(const fcng_writer *writer);

@@ -134,13 +134,13 @@ static void forget_at(size_t sent, bool first)
     } else {
         rest_b = sent > 308 ? rest_b : 0;
     }
-    assert_int_equal(w.queued, rest_a + rest_b + last_a);
+    assert_int_equal(fcng_writer_queued(&w), rest_a + rest_b + last_a);
     bytes out = { NULL, 0 };
     fcng_str slices[8];
     for (size_t n = fcng_writer_slices(&w, slices, 8), i = 0; i < n; i++) {
         bytes_add(&out, slices[i]);
     }
-    assert_int_equal(out.len, w.queued);
+    assert_int_equal(out.len, fcng_writer_queued(&w));
     for (size_t i = 0; i < out.len; i++) {
         size_t left = out.len - i; /* payload or header, and whose? */
         bool in_a = i < rest_a || left <= last_a;
@@ -190,10 +190,10 @@ static void test_room_is_made(void **state)
         assert_int_equal(fcng_writer_make_room(&w, 2), FCNG_OK);
         assert_int_equal(stream(&w, &in, 1, &sink), FCNG_OK);
     }
-    assert_int_equal(w.queued, 520 * (8 + sizeof(big)));
+    assert_int_equal(fcng_writer_queued(&w), 520 * (8 + sizeof(big)));
     f.fail_at = f.calls + 1;
     assert_int_equal(fcng_writer_make_room(&w, 5000), FCNG_ERR_NOMEM);
-    fcng_writer_sent(&w, w.queued);
+    fcng_writer_sent(&w, fcng_writer_queued(&w));
     assert_int_equal(sink.payload, 540 * sizeof(big));
     assert_true(fcng_writer_empty(&w));
     fcng_writer_fini(&w);
