@@ -29,9 +29,9 @@ struct fcng_conn {
     bool spoiled;         /* works, but must not serve another request */
     fcng_str in;          /* fed, not consumed */
     fcng_reader reader;
-    fcng_writer writer;
     size_t small_len;     /* content of a discrete record so far */
     char small[VALUES_MAX];
+    fcng_writer writer;
 };
 
 fcng_conn *fcng_conn_new(const fcng_mem *mem, const fcng_conn_options *options)

@@ -30,7 +30,6 @@ struct fcng_pool {
     const fcng_mem *mem;
     fcng_pool_options options;
     conn_list idle;        /* used last in front */
-    conn_list busy;
     conn_list unproven;    /* busy, new, not one byte received; oldest first */
     fcng_pool_wait *first, *last; /* the queue */
     uint32_t connections;  /* opened or being opened */
@@ -147,7 +146,6 @@ static void gauge(fcng_pool *pool, enum fcng_gauge which, int by)
 
 static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    push_front(&pool->busy, conn);
     conn->state = LINK_BUSY;
     conn->requests++;
     gauge(pool, FCNG_GAUGE_ACTIVE, 1);
@@ -170,7 +168,6 @@ static void detach(fcng_pool *pool, fcng_pool_conn *conn)
         pool->nidle--;
         gauge(pool, FCNG_GAUGE_IDLE, -1);
     } else if (conn->state == LINK_BUSY) {
-        unlink_conn(&pool->busy, conn);
         gauge(pool, FCNG_GAUGE_ACTIVE, -1);
     }
     conn->state = LINK_NONE;
