@@ -108,8 +108,8 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
     c->log_error = NGX_ERROR_IGNORE_ECONNRESET;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
-    c->read->log = log;
-    c->write->log = log;
+    c->read->log = ngx_cycle->log;
+    c->write->log = ngx_cycle->log;
     c->read->handler = ngx_http_fastcgi_ng_link_read_handler;
     c->write->handler = ngx_http_fastcgi_ng_link_write_handler;
 
@@ -188,20 +188,22 @@ ngx_http_fastcgi_ng_link_socket(ngx_http_fastcgi_ng_pool_t *pool,
 }
 
 
+/*
+ * Room in the socket is watched only while the connection is being made, and
+ * later when a write was not taken whole (ngx_handle_write_event): a Unix
+ * socket would tell of it whenever the application has read a request.
+ */
+
 static ngx_int_t
 ngx_http_fastcgi_ng_link_connect(ngx_http_fastcgi_ng_link_t *link,
     ngx_err_t *err)
 {
     int                rc;
     ngx_int_t          event;
+    ngx_uint_t         flags;
     ngx_connection_t  *c;
 
     c = link->connection;
-
-    if (ngx_add_conn && ngx_add_conn(c) == NGX_ERROR) {
-        *err = ngx_errno;
-        return NGX_ERROR;
-    }
 
     rc = connect(c->fd, &link->pool->sockaddr.sockaddr, link->pool->socklen);
 
@@ -216,20 +218,26 @@ ngx_http_fastcgi_ng_link_connect(ngx_http_fastcgi_ng_link_t *link,
         link->connecting = 1;
     }
 
-    if (!ngx_add_conn) {
-        event = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
+    c->write->ready = !link->connecting;
+
+    if (ngx_add_conn && link->connecting) {
+        event = ngx_add_conn(c);
+
+    } else {
+        flags = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
                                                         : NGX_LEVEL_EVENT;
 
-        if (ngx_add_event(c->read, NGX_READ_EVENT, event) != NGX_OK
-            || ((link->connecting || event == NGX_CLEAR_EVENT)
-                && ngx_add_event(c->write, NGX_WRITE_EVENT, event) != NGX_OK))
-        {
-            *err = ngx_errno;
-            return NGX_ERROR;
+        event = ngx_add_event(c->read, NGX_READ_EVENT, flags);
+
+        if (event == NGX_OK && link->connecting) {
+            event = ngx_add_event(c->write, NGX_WRITE_EVENT, flags);
         }
     }
 
-    c->write->ready = !link->connecting;
+    if (event != NGX_OK) {
+        *err = ngx_errno;
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }
@@ -291,8 +299,6 @@ ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link)
     }
 
     c->log = ngx_cycle->log;
-    c->read->log = ngx_cycle->log;
-    c->write->log = ngx_cycle->log;
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read);
@@ -663,8 +669,6 @@ ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
     link->drained = 0;
 
     c->log = ngx_cycle->log;
-    c->read->log = ngx_cycle->log;
-    c->write->log = ngx_cycle->log;
 
     c->read->cancelable = 1;
     ngx_add_timer(c->read, NGX_HTTP_FASTCGI_NG_DRAIN_TIME);

@@ -50,6 +50,10 @@ static ngx_chain_t *ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
 static void ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params);
+static ngx_int_t ngx_http_fastcgi_ng_write_failed(
+    ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params);
 static void ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev);
 
 
@@ -59,6 +63,8 @@ static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_dead_streams;
 static ngx_socket_t                   ngx_http_fastcgi_ng_dummy_fd = -1;
 static ngx_pool_t                    *ngx_http_fastcgi_ng_dummy_pool;
 static ngx_event_t                    ngx_http_fastcgi_ng_reap;
+
+ngx_uint_t                            ngx_http_fastcgi_ng_late;
 
 
 ngx_int_t
@@ -101,14 +107,18 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
         ngx_http_fastcgi_ng_free_streams = st->next;
 
     } else {
-        st = ngx_alloc(sizeof(ngx_http_fastcgi_ng_stream_t),
-                       r->connection->log);
+        st = ngx_calloc(sizeof(ngx_http_fastcgi_ng_stream_t),
+                        r->connection->log);
         if (st == NULL) {
             return NULL;
         }
+
+        st->timer.data = &st->connection;
+        st->timer.log = ngx_cycle->log;
+        st->timer.handler = ngx_http_fastcgi_ng_timer_handler;
     }
 
-    ngx_memzero(st, sizeof(ngx_http_fastcgi_ng_stream_t));
+    ngx_memzero(st, offsetof(ngx_http_fastcgi_ng_stream_t, timer));
 
     st->request = r;
     st->ctx = ctx;
@@ -148,10 +158,6 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
     st->write.write = 1;
     ngx_http_fastcgi_ng_set(&st->write, 0);
 
-    st->timer.data = c;
-    st->timer.log = c->log;
-    st->timer.handler = ngx_http_fastcgi_ng_timer_handler;
-
     st->kick.data = c;
     st->kick.log = c->log;
     st->kick.handler = ngx_http_fastcgi_ng_kick_handler;
@@ -160,6 +166,19 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
 
     /* while it waits, connect_timeout, which nginx sets, must not count */
     return st;
+}
+
+
+static void
+ngx_http_fastcgi_ng_del_write_timer(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->sham_timer) {
+        st->sham_timer = 0;
+        st->write.timer_set = 0;
+
+    } else if (st->write.timer_set) {
+        ngx_del_timer(&st->write);
+    }
 }
 
 
@@ -256,9 +275,9 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ngx_del_timer(&st->read);
     }
 
-    if (st->write.timer_set) {
-        ngx_del_timer(&st->write);
-    }
+    ngx_http_fastcgi_ng_del_write_timer(st);
+
+    /* only these two set it */
 
     if (st->timer.timer_set) {
         ngx_del_timer(&st->timer);
@@ -337,6 +356,28 @@ ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
+/*
+ * Whether the request is written by kick_handler() and not by nginx, which
+ * first asks the descriptor for SO_ERROR and then goes through two chains of
+ * buffers.  peer.get answers NGX_AGAIN then, and nginx waits for a connection.
+ * What this takes for granted of ngx_http_upstream_connect() and
+ * ngx_http_upstream_send_request() is so in 1.22.0 to 1.31.5; a body goes
+ * nginx's way.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_fastcgi_ng_starts_early(ngx_http_fastcgi_ng_stream_t *st)
+{
+#if (nginx_version >= 1022000 && nginx_version <= 1031999)
+    return !ngx_http_fastcgi_ng_late && st->ctx->stdin_length == 0
+           && !st->request->request_body_no_buffering
+           && st->request->upstream->request_bufs->next == NULL;
+#else
+    return 0;
+#endif
+}
+
+
 /* It has a link that may be written to. */
 
 void
@@ -353,8 +394,25 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     c = link->connection;
     c->idle = 0;
     c->log = st->connection.log;
-    c->read->log = c->log;
-    c->write->log = c->log;
+
+    if (ngx_http_fastcgi_ng_starts_early(st)) {
+
+        if (st->ctx->in_get) {
+            /*
+             * nginx is about to set connect_timeout, which kick_handler()
+             * would delete again, for each request.  ngx_add_timer() leaves
+             * alone a timer that is set to the same time, and this one is in
+             * no tree: nobody but us deletes it meanwhile.
+             */
+            st->sham_timer = 1;
+            st->write.timer_set = 1;
+            st->write.timer.key = ngx_current_msec
+                             + st->request->upstream->conf->connect_timeout;
+        }
+
+        ngx_post_event(&st->kick, &ngx_posted_events);
+        return;
+    }
 
     ngx_http_fastcgi_ng_stream_wake_write(st);
 }
@@ -478,7 +536,90 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
 }
 
 
-/* nginx has set connect_timeout after peer.get; waiting has its own limits. */
+/* The request could not be written: on another connection, if it may be. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_start_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_fastcgi_ng_write_failed(st, params);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_fastcgi_ng_stream_fail(st);
+
+    } else if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
+        ngx_add_timer(&st->write,
+                      st->request->upstream->conf->connect_timeout);
+    }
+
+    return rc;
+}
+
+
+/*
+ * What ngx_http_upstream_send_request() does, as far as it concerns a request
+ * without a body.
+ */
+
+static void
+ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_int_t             rc;
+    ngx_buf_t            *params;
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = &st->connection;
+    u = st->request->upstream;
+    params = u->request_bufs->buf;
+
+    if (u->state->connect_time == (ngx_msec_t) -1) {
+        u->state->connect_time = ngx_current_msec - u->start_time;
+    }
+
+    c->log->action = "sending request to upstream";
+
+    rc = ngx_http_fastcgi_ng_submit(st, params);
+
+    if (rc != NGX_OK) {
+        /* NGX_DONE: it is answered here */
+        if (rc == NGX_ERROR) {
+            ngx_http_fastcgi_ng_stream_fail(st);
+        }
+
+        return;
+    }
+
+    rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
+
+    if (rc == NGX_ERROR
+        && ngx_http_fastcgi_ng_start_failed(st, params) != NGX_DECLINED)
+    {
+        return;
+    }
+
+    c->sent += params->last - params->start;
+    u->request_sent = fcng_request_started(st->fcng);
+
+    if (rc == NGX_AGAIN) {
+        /* nginx goes on when there is room */
+        ngx_add_timer(&st->write, u->conf->send_timeout);
+        return;
+    }
+
+    u->request_body_sent = 1;
+    ngx_http_fastcgi_ng_set(&st->write, 1);
+
+    ngx_add_timer(&st->read, u->conf->read_timeout);
+}
+
+
+/*
+ * Runs after peer.get has answered NGX_AGAIN and nginx has set connect_timeout:
+ * waiting has its own limits, and a link that is there needs none.
+ */
 
 static void
 ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
@@ -487,8 +628,16 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
 
     st = ev->data;
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_WAITING && st->write.timer_set) {
-        ngx_del_timer(&st->write);
+    if (st->state != NGX_HTTP_FASTCGI_NG_WAITING
+        && (st->state != NGX_HTTP_FASTCGI_NG_READY || st->fcng))
+    {
+        return;
+    }
+
+    ngx_http_fastcgi_ng_del_write_timer(st);
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+        ngx_http_fastcgi_ng_start(st);
     }
 }
 
@@ -747,7 +896,7 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
     st->state = ev->error ? NGX_HTTP_FASTCGI_NG_FAILED
                           : NGX_HTTP_FASTCGI_NG_OVER;
 
-    if (st->timer.timer_set) {
+    if (st->stdout_end && st->timer.timer_set) {
         ngx_del_timer(&st->timer);
     }
 
@@ -891,7 +1040,6 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
 
     case FCNG_EV_STDOUT_END:
         st->stdout_end = 1;
-        ngx_add_timer(&st->timer, NGX_HTTP_FASTCGI_NG_END_TIME);
         break;
 
     case FCNG_EV_END:
@@ -1094,6 +1242,12 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     }
 
     ngx_http_fastcgi_ng_set(&st->read, ready);
+
+    if (st->stdout_end && st->state == NGX_HTTP_FASTCGI_NG_READY
+        && !st->timer.timer_set)
+    {
+        ngx_add_timer(&st->timer, NGX_HTTP_FASTCGI_NG_END_TIME);
+    }
 
     if (!ready
         && ngx_handle_read_event(st->link->connection->read, 0) != NGX_OK)
