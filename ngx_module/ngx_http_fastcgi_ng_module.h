@@ -168,7 +168,8 @@ typedef struct {
 
     unsigned                         split:1;
     unsigned                         fresh:1;        /* no kept connection */
-    unsigned                         last_buf:1;     /* of an unknown length */
+    unsigned                         unbuffered:1;   /* last_buf ends STDIN */
+    unsigned                         last_buf:1;
     unsigned                         inner_used:1;
     unsigned                         resolved:1;
     unsigned                         in_get:1;

@@ -332,10 +332,15 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
 
     if (r->request_body_no_buffering) {
 
-        if (ctx->stdin_length < 0) {
-            u->output.output_filter = ngx_http_fastcgi_ng_body_output_filter;
-            u->output.filter_ctx = r;
-        }
+        /*
+         * A length that is reached is not the end: an HTTP/2 stream may go
+         * on, and is then refused.
+         */
+
+        ctx->unbuffered = 1;
+
+        u->output.output_filter = ngx_http_fastcgi_ng_body_output_filter;
+        u->output.filter_ctx = r;
 
     } else if (conf->upstream.pass_request_body) {
 
@@ -413,8 +418,8 @@ ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r)
 }
 
 
-/* The end of a body of unknown length is to be seen here only: nginx does not
-   pass on a buffer that holds nothing but the mark. */
+/* The end of an unbuffered body is to be seen here only: nginx does not pass
+   on a buffer that holds nothing but the mark. */
 
 static ngx_int_t
 ngx_http_fastcgi_ng_body_output_filter(void *data, ngx_chain_t *in)

@@ -238,7 +238,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     drain = ctx->drain && fcng
-            && (ctx->stdin_length < 0
+            && (ctx->unbuffered
                 ? ctx->last_buf
                 : fcng_request_offered(fcng) == (uint64_t) ctx->stdin_length);
 
@@ -1049,6 +1049,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     submit.params.data = (char *) params->start;
     submit.params.len = params->last - params->start;
     submit.stdin_length = ctx->stdin_length < 0
+                          || (ctx->stdin_length == 0 && ctx->unbuffered)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
     submit.data_length = 0;
@@ -1106,7 +1107,8 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
 
         len -= skip;
         offered += len;
-        fin = (off_t) offered == st->ctx->stdin_length;
+        fin = !st->ctx->unbuffered
+              && (off_t) offered == st->ctx->stdin_length;
 
         rc = fcng_request_offer(st->fcng, FCNG_STDIN, b->pos + skip, len, fin);
         skip = 0;
@@ -1121,6 +1123,11 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
                           ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
             return NGX_ERROR;
         }
+    }
+
+    if (st->ctx->last_buf) {
+        /* with the last bytes in one write; refused once it was sent */
+        (void) fcng_request_offer(st->fcng, FCNG_STDIN, NULL, 0, true);
     }
 
     return NGX_OK;
@@ -1237,7 +1244,7 @@ ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 }
 
 
-/* The end of a body whose length nobody knew. */
+/* The end of a body that came after its last byte. */
 
 ngx_int_t
 ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r)
