@@ -174,7 +174,6 @@ typedef struct {
     unsigned                         resolved:1;
     unsigned                         in_get:1;
     unsigned                         drain:1;
-    unsigned                         timed_out:1;
 } ngx_http_fastcgi_ng_ctx_t;
 
 

@@ -188,6 +188,10 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
             ngx_http_fastcgi_ng_log_connect(st, st->connect_err
                                                 ? st->connect_err
                                                 : NGX_ETIMEDOUT);
+
+        } else if (st->state == NGX_HTTP_FASTCGI_NG_WAITING) {
+            /* the server was not even asked */
+            state &= ~NGX_PEER_FAILED;
         }
 
         ngx_http_fastcgi_ng_stream_free(st);

@@ -421,8 +421,6 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
     st = ctx->stream;
 
-    ctx->timed_out = 1;
-
     if (st == NULL) {
         return;
     }
@@ -447,6 +445,8 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
         ngx_del_timer(ev);
     }
 
+    /* with limit_rate, nginx would take it for the end of a pause */
+    ev->delayed = 0;
     ev->timedout = 1;
     ngx_http_fastcgi_ng_set(ev, 1);
     ngx_post_event(ev, &ngx_posted_events);
