@@ -630,6 +630,9 @@ ngx_http_fastcgi_ng_merge_cache(ngx_conf_t *cf,
 
     conf->cache_methods |= NGX_HTTP_GET|NGX_HTTP_HEAD;
 
+    /* as proxy_pass does: else HEAD's empty response is GET's from then on */
+    conf->cache_convert_head = 1;
+
     ngx_conf_merge_ptr_value(conf->cache_bypass, prev->cache_bypass, NULL);
     ngx_conf_merge_ptr_value(conf->no_cache, prev->no_cache, NULL);
     ngx_conf_merge_ptr_value(conf->cache_valid, prev->cache_valid, NULL);
@@ -968,15 +971,18 @@ ngx_http_fastcgi_ng_wrap_upstream(ngx_conf_t *cf,
 ngx_int_t
 ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_str_t                          name = ngx_string("document_root");
+    ngx_str_t                          root = ngx_string("document_root");
+    ngx_str_t                          method = ngx_string("request_method");
     ngx_uint_t                         i;
     ngx_http_fastcgi_ng_loc_conf_t   **location, *conf;
     ngx_http_fastcgi_ng_main_conf_t   *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
 
-    mcf->document_root = ngx_http_get_variable_index(cf, &name);
-    if (mcf->document_root == NGX_ERROR) {
+    mcf->document_root = ngx_http_get_variable_index(cf, &root);
+    mcf->request_method = ngx_http_get_variable_index(cf, &method);
+
+    if (mcf->document_root == NGX_ERROR || mcf->request_method == NGX_ERROR) {
         return NGX_ERROR;
     }
 

@@ -57,6 +57,7 @@ typedef struct {
     ngx_array_t                 locations;
                                       /* ngx_http_fastcgi_ng_loc_conf_t * */
     ngx_int_t                   document_root;  /* index of the variable */
+    ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
 
@@ -274,6 +275,11 @@ struct ngx_http_fastcgi_ng_pool_s {
 #define ngx_http_fastcgi_ng_now()  ((uint64_t) ngx_current_msec * 1000)
 #define ngx_http_fastcgi_ng_tag(err)                                          \
     fcng_msg_tag(fcng_msg_of(err))
+
+
+/* No body comes: a cache asks for GET when its client wants HEAD. */
+#define ngx_http_fastcgi_ng_is_head(r)                                        \
+    ((r)->method == NGX_HTTP_HEAD && (r)->upstream->method.len == 0)
 
 
 /* module.c */

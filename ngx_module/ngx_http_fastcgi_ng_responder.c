@@ -619,7 +619,7 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
 
     } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER
                && u->headers_in.content_length_n == -1
-               && r->method != NGX_HTTP_HEAD
+               && !ngx_http_fastcgi_ng_is_head(r)
                && ctx->head.status != NGX_HTTP_NO_CONTENT
                && ctx->head.status != NGX_HTTP_NOT_MODIFIED)
     {
@@ -748,7 +748,7 @@ ngx_http_fastcgi_ng_input_filter_init(void *data)
     {
         length = 0;
 
-    } else if (r->method == NGX_HTTP_HEAD) {
+    } else if (ngx_http_fastcgi_ng_is_head(r)) {
         length = -1;
     }
 

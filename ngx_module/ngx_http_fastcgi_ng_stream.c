@@ -810,7 +810,7 @@ ngx_http_fastcgi_ng_check_length(ngx_http_fastcgi_ng_stream_t *st)
     head = &st->ctx->head;
 
     if (!head->done || head->content_length == FCNG_LENGTH_UNKNOWN
-        || st->request->method == NGX_HTTP_HEAD
+        || ngx_http_fastcgi_ng_is_head(st->request)
         || head->status == NGX_HTTP_NO_CONTENT
         || head->status == NGX_HTTP_NOT_MODIFIED)
     {
