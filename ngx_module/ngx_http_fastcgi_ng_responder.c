@@ -613,6 +613,11 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    if (ngx_http_fastcgi_ng_is_head(r)) {
+        /* its body would be an empty file */
+        u->store = 0;
+    }
+
     if (st->state == NGX_HTTP_FASTCGI_NG_SYNTHETIC) {
         u->cacheable = 0;
         u->store = 0;
