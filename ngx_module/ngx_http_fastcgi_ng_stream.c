@@ -1008,8 +1008,19 @@ static ssize_t
 ngx_http_fastcgi_ng_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
-    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, in,
-                                    limit);
+    ssize_t                        n;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = (ngx_http_fastcgi_ng_stream_t *) c;
+
+    n = ngx_http_fastcgi_ng_pull(st, in, limit);
+
+    if (n == NGX_ERROR) {
+        /* or the pipe would drop what it has read into its last buffer */
+        st->request->upstream->pipe->read = 1;
+    }
+
+    return n;
 }
 
 
