@@ -715,7 +715,8 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
         return NULL;
     }
 
-    pool = ngx_calloc(sizeof(ngx_http_fastcgi_ng_pool_t) + pc->name->len, log);
+    pool = ngx_calloc(sizeof(ngx_http_fastcgi_ng_pool_t) + pc->name->len
+                      + (pc->local ? pc->local->name.len : 0), log);
     if (pool == NULL) {
         return NULL;
     }
@@ -743,7 +744,10 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
                    pc->local->socklen);
         pool->local_addr.sockaddr = &pool->local_sockaddr.sockaddr;
         pool->local_addr.socklen = pc->local->socklen;
-        ngx_str_set(&pool->local_addr.name, "local address");
+        pool->local_addr.name.len = pc->local->name.len;
+        pool->local_addr.name.data = pool->name.data + pool->name.len;
+        ngx_memcpy(pool->local_addr.name.data, pc->local->name.data,
+                   pc->local->name.len);
         pool->local = &pool->local_addr;
     }
 
