@@ -38,6 +38,10 @@ static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
 
 #define NGX_HTTP_FASTCGI_NG_HEADER_MAX  16777216
 
+/* words of a pool that are not ours to heed */
+#define NGX_HTTP_FASTCGI_NG_BALANCERS                                         \
+    (1u << FCNG_WORD_MAX_FAILS | 1u << FCNG_WORD_FAIL_TIMEOUT)
+
 
 static ngx_conf_post_t  ngx_http_fastcgi_ng_script_post =
     { ngx_http_fastcgi_ng_script_check };
@@ -1319,6 +1323,14 @@ ngx_http_fastcgi_ng_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"fastcgi_ng_pool\": %s", why);
+            return NGX_CONF_ERROR;
+        }
+
+        if (options->set & NGX_HTTP_FASTCGI_NG_BALANCERS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"fastcgi_ng_pool\": nginx's balancers count "
+                               "failures, write \"server ADDRESS %V;\" in "
+                               "upstream { ... }", &value[i]);
             return NGX_CONF_ERROR;
         }
     }

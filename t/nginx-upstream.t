@@ -21,6 +21,13 @@ FCNG::Hosts->each(only => 'nginx', sub {
             my $do = $r->action;
             my $body = $r->body;
             my $bad = $name eq 'bad' || $do =~ /^all/;
+            if ($do eq 'hold') {
+                # A connection that has answered makes way for nobody.
+                $r->out("Content-Type: text/plain\r\n\r\n");
+                $r->wait_gate('go');
+                $r->out("$name $body");
+                return $r->end;
+            }
             return $r->text("$name $body", 'X-Name' => $name) if !$bad;
             return $r->answer("Status: $1\r\nX-Name: $name\r\n\r\nfrom $name")
                 if $do =~ /(\d\d\d)$/;
@@ -58,6 +65,8 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $good->address);
     $servers->('stalls', map { "$_ max_fails=0" } ($bad->address) x 4);
 
+    $servers->('kept', $good->address . ";\nkeepalive 1");
+
     my $log = $host->dir . '/logs/access';
     $host->main(nginx => 'log_format u "$request_uri|$upstream_addr|'
         . '$upstream_status|$upstream_response_time|'
@@ -80,6 +89,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         more => ['four', 'next_upstream_tries 4'],
         slowly => ['stalls', 'read_timeout 300ms', 'next_upstream timeout',
             'next_upstream_timeout 500ms'],
+        kept => ['kept', ''],
         intercept => ['both', 'intercept_errors on'],
     );
     for my $name (sort keys %l) {
@@ -166,6 +176,22 @@ FCNG::Hosts->each(only => 'nginx', sub {
     $asks->('/intercept/get404', 404, $page, 'nginx\'s');
     $asks->('/intercept/get503', 200, 'sorry', 'or another answer');
     $asks->('/intercept/get500', 500, 'from bad', 'where there is one');
+
+    # "keepalive" of nginx, which keeps one connection, keeps none of ours.
+    wait_until(3, sub { my ($in, $out) = $good->counts; $in == $out });
+    $good->forget;
+    for (1, 2) {
+        my @clients = map { $host->client } 1 .. 3;
+        $_->send(FCNG::HTTP::head('GET', '/kept/hold')) for @clients;
+        ok($good->wait_event('request', count => 3 * $_),
+            'three at once');
+        $good->open_gate('go');
+        is($_->response(seconds => 3)->{body}, 'good ', 'answered')
+            for @clients;
+        $_->close for @clients;
+        $good->close_gate('go');
+    }
+    is(scalar(() = $good->events('accept')), 3, 'on three connections');
 
     # What the log has.
     $asks->('/plain/x', 200, 'bad abc', 'a request', 'abc');
