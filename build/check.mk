@@ -16,6 +16,7 @@
 #   FCNG_SAN             the sanitizers, as address,undefined
 #   FCNG_PRELOAD         LD_PRELOAD for a server built without the sanitizer
 #   FCNG_HOSTS           the hosts to test: apache nginx
+#   FCNG_VALGRIND        1: nginx runs under valgrind
 # All paths are absolute.  PATH has the sbin folders.
 
 T ?=
@@ -68,7 +69,7 @@ check-env = FCNG_TOP='$(TOP)' FCNG_OUT='$(TOP)/$(O)' \
 
 .PHONY: setup check check-run check-unit check-layers check-style \
 	check-headers check-symbols check-apache check-nginx check-slow \
-	check-deb check-nginx-tests valgrind bench demo unit tests-built
+	check-deb check-nginx-tests valgrind valgrind-nginx bench demo unit tests-built
 
 setup:
 	@build/setup --quiet
@@ -121,6 +122,15 @@ $(UNIT_BINS): %: %.o $(UNIT_HELP_OBJS) $(LIBFCNG)
 
 valgrind: core unit
 	@$(check-env) $(PERL) build/valgrind-tests $(if $(HAVE_CMOCKA),$(UNIT_BINS))
+
+# The rest of the nginx module's tests is a matter of time under valgrind.
+VALGRIND_TESTS := $(addprefix t/,responder-get.t responder-bodies.t \
+	responder-head.t cut.t late-bytes.t nginx-accel.t nginx-cache.t \
+	nginx-http2.t nginx-subrequests.t reload.t)
+
+valgrind-nginx: tests-built
+	@$(check-env) FCNG_HOSTS=nginx FCNG_VALGRIND=1 build/run-tests -j 1 \
+		$(or $(T),$(VALGRIND_TESTS))
 
 demo:
 	@build/setup --quiet

@@ -20,9 +20,13 @@ SKIP_WHAT_nginx := nginx module
 # nginx sets -Werror itself; a newer compiler's new warning must not stop a
 # user's build.  Packagers' -Wdate-time and the like come with CPPFLAGS.
 NGINX_CC_OPT = $(if $(filter 1,$(WERROR)),,-Wno-error) $(CPPFLAGS) $(CFLAGS) \
-	$(SAN_CFLAGS) $(if $(findstring undefined,$(SAN)),$(NGINX_UB))
-# nginx copies no bytes from NULL here and there; that is not for us to fix.
-NGINX_UB := -fno-sanitize=nonnull-attribute
+	$(SAN_CFLAGS) $(if $(findstring undefined,$(SAN)),$(NGINX_UB)) \
+	$(if $(findstring address,$(SAN)),$(NGINX_PALLOC))
+# nginx copies no bytes from NULL here and there, and stores numbers at any
+# address where the processor lets it; that is not for us to fix.
+NGINX_UB := -fno-sanitize=nonnull-attribute,alignment
+# Else what is allocated from a pool has no bounds that could be watched.
+NGINX_PALLOC := -DNGX_DEBUG_PALLOC=1
 NGINX_LD_OPT = $(SAN_FLAGS) $(LDFLAGS)
 
 # CFLAGS=... typed after make would replace those of nginx's own makefile.

@@ -151,7 +151,9 @@ static void keep_partial(fastcgi_ng_task_t *task, fcng_str bytes)
         task->partial_size = 2 * bytes.len + 512;
         task->partial = apr_palloc(task->r->pool, task->partial_size);
     }
-    memmove(task->partial, bytes.data, bytes.len);
+    if (bytes.len > 0) {
+        memmove(task->partial, bytes.data, bytes.len);
+    }
     task->partial_len = bytes.len;
 }
 

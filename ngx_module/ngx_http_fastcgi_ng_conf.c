@@ -44,6 +44,10 @@ static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
 
 #define NGX_HTTP_FASTCGI_NG_HEADER_MAX  16777216
 
+/* words of a pool that are not ours to heed */
+#define NGX_HTTP_FASTCGI_NG_BALANCERS                                         \
+    (1u << FCNG_WORD_MAX_FAILS | 1u << FCNG_WORD_FAIL_TIMEOUT)
+
 
 static ngx_conf_post_t  ngx_http_fastcgi_ng_script_post =
     { ngx_http_fastcgi_ng_script_check };
@@ -645,6 +649,9 @@ ngx_http_fastcgi_ng_merge_cache(ngx_conf_t *cf,
 
     conf->cache_methods |= NGX_HTTP_GET|NGX_HTTP_HEAD;
 
+    /* as proxy_pass does: else HEAD's empty response is GET's from then on */
+    conf->cache_convert_head = 1;
+
     ngx_conf_merge_ptr_value(conf->cache_bypass, prev->cache_bypass, NULL);
     ngx_conf_merge_ptr_value(conf->no_cache, prev->no_cache, NULL);
     ngx_conf_merge_ptr_value(conf->cache_valid, prev->cache_valid, NULL);
@@ -983,7 +990,8 @@ ngx_http_fastcgi_ng_wrap_upstream(ngx_conf_t *cf,
 ngx_int_t
 ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_str_t                          name = ngx_string("document_root");
+    ngx_str_t                          root = ngx_string("document_root");
+    ngx_str_t                          method = ngx_string("request_method");
     ngx_uint_t                         i;
     ngx_http_fastcgi_ng_loc_conf_t   **location, *conf;
     ngx_http_fastcgi_ng_main_conf_t   *mcf;
@@ -993,8 +1001,10 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
 
-    mcf->document_root = ngx_http_get_variable_index(cf, &name);
-    if (mcf->document_root == NGX_ERROR) {
+    mcf->document_root = ngx_http_get_variable_index(cf, &root);
+    mcf->request_method = ngx_http_get_variable_index(cf, &method);
+
+    if (mcf->document_root == NGX_ERROR || mcf->request_method == NGX_ERROR) {
         return NGX_ERROR;
     }
 
@@ -1396,9 +1406,7 @@ ngx_http_fastcgi_ng_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         /* nginx's balancers count failures themselves */
 
-        if (options->set & ((1u << FCNG_WORD_MAX_FAILS)
-                            |(1u << FCNG_WORD_FAIL_TIMEOUT)))
-        {
+        if (options->set & NGX_HTTP_FASTCGI_NG_BALANCERS) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"fastcgi_ng_pool %V\": it belongs to a "
                                "server, write \"server ADDRESS %V;\" in "

@@ -668,7 +668,8 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_SERVER_PROTOCOL,
                              &main->http_protocol);
     ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_REQUEST_METHOD,
-                             &main->method_name);
+                             r->upstream->method.len ? &r->upstream->method
+                                                     : &main->method_name);
 
     if (r->headers_in.content_type) {
         ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_CONTENT_TYPE,
@@ -765,13 +766,17 @@ static ngx_int_t
 ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_params_t *params)
 {
-    int                           err;
-    fcng_str                      name, value;
-    ngx_str_t                     text;
-    ngx_uint_t                    i;
-    ngx_http_variable_value_t    *v;
-    ngx_http_fastcgi_ng_param_t  *param;
+    int                               err;
+    fcng_str                          name, value;
+    ngx_str_t                         text, *method;
+    ngx_uint_t                        i;
+    ngx_http_variable_value_t        *v;
+    ngx_http_fastcgi_ng_param_t      *param;
+    ngx_http_fastcgi_ng_main_conf_t  *mcf;
 
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_fastcgi_ng_module);
+
+    method = &r->upstream->method;
     param = params->list.elts;
 
     for (i = 0; i < params->list.nelts; i++) {
@@ -784,7 +789,13 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
 
         } else {
 
-            if (param[i].value == NULL) {
+            if (param[i].value == NULL && method->len
+                && param[i].variable == mcf->request_method)
+            {
+                value.data = (char *) method->data;
+                value.len = method->len;
+
+            } else if (param[i].value == NULL) {
                 v = ngx_http_get_flushed_variable(r, param[i].variable);
                 if (v == NULL) {
                     return NGX_ERROR;

@@ -59,6 +59,7 @@ typedef struct {
     ngx_int_t                   document_root;  /* index of the variable */
     ngx_shm_zone_t             *zone;           /* NULL: nothing is ours */
     ngx_uint_t                  status;         /* unsigned  :1; */
+    ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
 
@@ -167,7 +168,8 @@ typedef struct {
     unsigned                         alone:1;        /* no other server */
     unsigned                         repeated:1;     /* on the only server */
     unsigned                         pause:1;        /* before connecting */
-    unsigned                         last_buf:1;     /* of an unknown length */
+    unsigned                         unbuffered:1;   /* last_buf ends STDIN */
+    unsigned                         last_buf:1;
     unsigned                         inner_used:1;
     unsigned                         resolved:1;
     unsigned                         in_get:1;
@@ -308,6 +310,11 @@ struct ngx_http_fastcgi_ng_pool_s {
 #define ngx_http_fastcgi_ng_now()  ((uint64_t) ngx_current_msec * 1000)
 #define ngx_http_fastcgi_ng_tag(err)                                          \
     fcng_msg_tag(fcng_msg_of(err))
+
+
+/* No body comes: a cache asks for GET when its client wants HEAD. */
+#define ngx_http_fastcgi_ng_is_head(r)                                        \
+    ((r)->method == NGX_HTTP_HEAD && (r)->upstream->method.len == 0)
 
 
 /* module.c */

@@ -218,6 +218,10 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
             ngx_http_fastcgi_ng_log_connect(st, st->connect_err
                                                 ? st->connect_err
                                                 : NGX_ETIMEDOUT);
+
+        } else if (st->state == NGX_HTTP_FASTCGI_NG_WAITING) {
+            /* the server was not even asked */
+            state &= ~NGX_PEER_FAILED;
         }
 
         if (st->counted) {
@@ -711,7 +715,8 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
         return NULL;
     }
 
-    pool = ngx_calloc(sizeof(ngx_http_fastcgi_ng_pool_t) + pc->name->len, log);
+    pool = ngx_calloc(sizeof(ngx_http_fastcgi_ng_pool_t) + pc->name->len
+                      + (pc->local ? pc->local->name.len : 0), log);
     if (pool == NULL) {
         return NULL;
     }
@@ -742,7 +747,10 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
                    pc->local->socklen);
         pool->local_addr.sockaddr = &pool->local_sockaddr.sockaddr;
         pool->local_addr.socklen = pc->local->socklen;
-        ngx_str_set(&pool->local_addr.name, "local address");
+        pool->local_addr.name.len = pc->local->name.len;
+        pool->local_addr.name.data = pool->name.data + pool->name.len;
+        ngx_memcpy(pool->local_addr.name.data, pc->local->name.data,
+                   pc->local->name.len);
         pool->local = &pool->local_addr;
     }
 

@@ -333,10 +333,15 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
 
     if (r->request_body_no_buffering) {
 
-        if (ctx->stdin_length < 0) {
-            u->output.output_filter = ngx_http_fastcgi_ng_body_output_filter;
-            u->output.filter_ctx = r;
-        }
+        /*
+         * A length that is reached is not the end: an HTTP/2 stream may go
+         * on, and is then refused.
+         */
+
+        ctx->unbuffered = 1;
+
+        u->output.output_filter = ngx_http_fastcgi_ng_body_output_filter;
+        u->output.filter_ctx = r;
 
     } else if (conf->upstream.pass_request_body) {
 
@@ -416,8 +421,8 @@ ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r)
 }
 
 
-/* The end of a body of unknown length is to be seen here only: nginx does not
-   pass on a buffer that holds nothing but the mark. */
+/* The end of an unbuffered body is to be seen here only: nginx does not pass
+   on a buffer that holds nothing but the mark. */
 
 static ngx_int_t
 ngx_http_fastcgi_ng_body_output_filter(void *data, ngx_chain_t *in)
@@ -611,13 +616,18 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    if (ngx_http_fastcgi_ng_is_head(r)) {
+        /* its body would be an empty file */
+        u->store = 0;
+    }
+
     if (st->state == NGX_HTTP_FASTCGI_NG_SYNTHETIC) {
         u->cacheable = 0;
         u->store = 0;
 
     } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER
                && u->headers_in.content_length_n == -1
-               && r->method != NGX_HTTP_HEAD
+               && !ngx_http_fastcgi_ng_is_head(r)
                && ctx->head.status != NGX_HTTP_NO_CONTENT
                && ctx->head.status != NGX_HTTP_NOT_MODIFIED)
     {
@@ -746,7 +756,7 @@ ngx_http_fastcgi_ng_input_filter_init(void *data)
     {
         length = 0;
 
-    } else if (r->method == NGX_HTTP_HEAD) {
+    } else if (ngx_http_fastcgi_ng_is_head(r)) {
         length = -1;
     }
 

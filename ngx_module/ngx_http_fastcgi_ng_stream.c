@@ -259,7 +259,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     drain = ctx->drain && fcng
-            && (ctx->stdin_length < 0
+            && (ctx->unbuffered
                 ? ctx->last_buf
                 : fcng_request_offered(fcng) == (uint64_t) ctx->stdin_length);
 
@@ -482,8 +482,6 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
     st = ctx->stream;
 
-    ctx->timed_out = 1;
-
     if (st == NULL) {
         return;
     }
@@ -508,6 +506,8 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
         ngx_del_timer(ev);
     }
 
+    /* with limit_rate, nginx would take it for the end of a pause */
+    ev->delayed = 0;
     ev->timedout = 1;
     ngx_http_fastcgi_ng_set(ev, 1);
     ngx_post_event(ev, &ngx_posted_events);
@@ -1075,7 +1075,7 @@ ngx_http_fastcgi_ng_check_length(ngx_http_fastcgi_ng_stream_t *st)
     head = &st->ctx->head;
 
     if (!head->done || head->content_length == FCNG_LENGTH_UNKNOWN
-        || st->request->method == NGX_HTTP_HEAD
+        || ngx_http_fastcgi_ng_is_head(st->request)
         || head->status == NGX_HTTP_NO_CONTENT
         || head->status == NGX_HTTP_NOT_MODIFIED)
     {
@@ -1279,8 +1279,19 @@ static ssize_t
 ngx_http_fastcgi_ng_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
-    return ngx_http_fastcgi_ng_pull((ngx_http_fastcgi_ng_stream_t *) c, in,
-                                    limit);
+    ssize_t                        n;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    st = (ngx_http_fastcgi_ng_stream_t *) c;
+
+    n = ngx_http_fastcgi_ng_pull(st, in, limit);
+
+    if (n == NGX_ERROR) {
+        /* or the pipe would drop what it has read into its last buffer */
+        st->request->upstream->pipe->read = 1;
+    }
+
+    return n;
 }
 
 
@@ -1320,6 +1331,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     submit.params.data = (char *) params->start;
     submit.params.len = params->last - params->start;
     submit.stdin_length = ctx->stdin_length < 0
+                          || (ctx->stdin_length == 0 && ctx->unbuffered)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
     submit.data_length = 0;
@@ -1376,7 +1388,8 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
 
         len -= skip;
         offered += len;
-        fin = (off_t) offered == st->ctx->stdin_length;
+        fin = !st->ctx->unbuffered
+              && (off_t) offered == st->ctx->stdin_length;
 
         rc = fcng_request_offer(st->fcng, FCNG_STDIN, b->pos + skip, len, fin);
         skip = 0;
@@ -1391,6 +1404,11 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
                           ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
             return NGX_ERROR;
         }
+    }
+
+    if (st->ctx->last_buf) {
+        /* with the last bytes in one write; refused once it was sent */
+        (void) fcng_request_offer(st->fcng, FCNG_STDIN, NULL, 0, true);
     }
 
     return NGX_OK;
@@ -1519,7 +1537,7 @@ ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 }
 
 
-/* The end of a body whose length nobody knew. */
+/* The end of a body that came after its last byte. */
 
 ngx_int_t
 ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r)

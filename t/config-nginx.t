@@ -39,6 +39,9 @@ my @refused = (
     ['a word that is no time',
         "\@fastcgi_ng_pool queue_timeout=soon;\n$pass",
         qr/queue_timeout does not take "soon"; write .*as 5s/],
+    ['their time', "}\nupstream x {\nserver 127.0.0.1:9000;\n"
+        . "\@fastcgi_ng_pool max_idle=2 fail_timeout=5s;\n}\nserver {\n",
+        qr/write "server ADDRESS fail_timeout=5s;" in upstream/, 'http'],
     ['a pool without a word', "\@fastcgi_ng_pool;\n$pass",
         qr/"fastcgi_ng_pool" takes words, write them as "fastcgi_ng_pool max/],
     ['an address in a pool', "\@fastcgi_ng_pool 127.0.0.1:9000;\n$pass",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # A response that was cut never looks complete: not to an HTTP/1.1 client,
-# not to an HTTP/2 client, and neither waits for ever.
+# not to an HTTP/2 client, and neither waits for ever.  What there was of it
+# is not lost.
 use strict;
 use warnings;
 use FCNG::App;
@@ -34,6 +35,8 @@ FCNG::Hosts->each(http2 => 1, sub {
             my $r = $host->get($where, seconds => 5);
             ok(!$r->{complete}, "$where: HTTP/1.1 sees it");
             is($r->{error}, 'closed', "$where: by a closed connection");
+            is($r->{size}, $what =~ /-(\d+)/ ? $1 : 0,
+                "$where: after all that the application sent");
             $r = curl('--http1.1', '-o', '/dev/null', '--max-time', 5,
                 $host->url($where));
             like($r->{exit}, qr/^(?:18|56|52)$/, "$where: curl fails");

@@ -275,6 +275,12 @@ int cli_source_file(cli_source *source, const char *name, apr_pool_t *pool)
     return CLI_OK;
 }
 
+static apr_status_t free_bytes(void *bytes)
+{
+    free(bytes);
+    return APR_SUCCESS;
+}
+
 /* Read to its end first: CONTENT_LENGTH comes before the body. */
 int cli_source_stdin(cli_source *source, apr_pool_t *pool)
 {
@@ -298,7 +304,7 @@ int cli_source_stdin(cli_source *source, apr_pool_t *pool)
         free(bytes);
         return read_failed("stdin", bytes == NULL ? APR_ENOMEM : rv);
     }
-    /* kept until the process ends */
+    apr_pool_cleanup_register(pool, bytes, free_bytes, apr_pool_cleanup_null);
     *source = (cli_source){ .name = "stdin", .length = len, .bytes = bytes };
     return CLI_OK;
 }

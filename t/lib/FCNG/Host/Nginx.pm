@@ -19,7 +19,7 @@ sub binary {
     my $static = $ENV{FCNG_NGINX_STATIC} // '';
     return $static if length $static && -x $static
         && (($ENV{FCNG_NGINX_EVENTS} // 'epoll') ne 'epoll'
-            || length($ENV{FCNG_SAN} // ''));
+            || length($ENV{FCNG_SAN} // '') || $ENV{FCNG_VALGRIND});
     return find_tool($ENV{FCNG_NGINX} || 'nginx');
 }
 
@@ -48,7 +48,13 @@ sub missing {
 
 sub command {
     my ($self) = @_;
-    return ($self->binary, '-p', $self->{dir}, '-e', $self->log_file,
+    my @valgrind = !$ENV{FCNG_VALGRIND} ? ()
+        : (find_tool('valgrind'), '-q', '--trace-children=yes', '--vgdb=no',
+            '--leak-check=full', '--show-leak-kinds=definite',
+            '--errors-for-leak-kinds=definite',
+            '--suppressions=' . FCNG::Util::top() . '/t/san/valgrind.supp',
+            "--log-file=$self->{dir}/san/valgrind.%p");
+    return (@valgrind, $self->binary, '-p', $self->{dir}, '-e', $self->log_file,
         '-c', "$self->{dir}/nginx.conf");
 }
 
