@@ -95,8 +95,13 @@ FCNG::Hosts->each(only => 'nginx', workers => 2, sub {
     ok(wait_until(3, sub {
         $apps[0]->events('holds') && $apps[2]->events('holds');
     }), 'max_conns: each has one');
-    is($host->get('/max/x')->{status}, 502, 'max_conns: no third');
+    my $third = $host->client;
+    $third->send(FCNG::HTTP::head('GET', '/max/x'));
+    $third->turn(0.3);
+    is($third->{in}, '', 'max_conns: a third waits');
     $_->open_gate('go') for @apps;
+    is($third->response(seconds => 5)->{status}, 200, 'and is served');
+    $third->close;
     is(join('', sort map { $_->response(seconds => 5)->{body} } @clients),
         '02', 'max_conns: both end');
     is($ask->('/max/x', 4), '0:2 2:2', 'max_conns: and are free again');
