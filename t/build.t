@@ -171,6 +171,21 @@ for my $name ('a b', "a'b", 'a:b', 'a$b', 'a,b', 'a=b') {
     is($code, 0, 'a clone in a-b+c@d~e%f') or diag($said);
 }
 
+# ---- dist -----------------------------------------------------------------
+
+# An unpacked tarball that lies in some other repository is no clone.
+{
+    make_path("$dir/other/tar/core");
+    symlink "$top/$_", "$dir/other/tar/$_" for qw(Makefile build);
+    symlink "$top/core/$_", "$dir/other/tar/core/$_"
+        for qw(include sources.list);
+    run('git', 'init', '-q', "$dir/other");
+    my ($said, $code) = outcome('make', '-s', '-C', "$dir/other/tar", 'dist');
+    like($said, qr/^make dist needs a clone/m, 'dist in no clone: refused');
+    is($code, 2, 'dist in no clone: exit code');
+    ok(!-e "$dir/other/tar/out", 'dist in no clone: nothing is made');
+}
+
 # ---- setup ----------------------------------------------------------------
 
 my $empty = "$dir/empty";
