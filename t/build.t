@@ -186,21 +186,4 @@ for my $name ('a b', "a'b", 'a:b', 'a$b', 'a,b', 'a=b') {
     ok(!-e "$dir/other/tar/out", 'dist in no clone: nothing is made');
 }
 
-# ---- setup ----------------------------------------------------------------
-
-my $empty = "$dir/empty";
-make_path($empty);
-my ($silent, $zero) = outcome('env', 'SETUP=no', "PATH=$empty:/usr/bin:/bin",
-    "$top/build/setup");
-is($silent, "exit=0\n", 'SETUP=no: not a word');
-for my $variable (qw(DH_INTERNAL_OPTIONS RPM_BUILD_ROOT)) {
-    my ($said) = outcome('env', "$variable=x", "$top/build/setup", '--list');
-    is($said, "exit=0\n", "nothing in a package build ($variable)");
-}
-# A package tool is known by its name among the ancestors, too.
-my $makepkg = write_file('makepkg', "#!/bin/sh\n$top/build/setup --list\n"
-    . "echo inner=\$?\n");
-chmod 0755, $makepkg;
-is((outcome($makepkg))[0], "inner=0\nexit=0\n", 'nothing below makepkg');
-
 done_testing();
