@@ -7,6 +7,13 @@ TOP := $(CURDIR)
 ifneq ($(words $(TOP)),1)
 $(error make and nginx cannot build in a folder whose path has blanks: $(TOP))
 endif
+# Quotes, $ & : ; , = and the like mean something to make, to nginx's configure
+# or to the linker.
+ODD := $(shell pwd -P | LC_ALL=C tr -d 'A-Za-z0-9/._+@%~\n\200-\377-')
+ifneq ($(ODD),)
+$(error make and nginx cannot build in a folder whose path has $(ODD) in it: \
+$(TOP))
+endif
 
 # Objects made with a sanitizer never meet others: they have a folder.
 O := out$(if $(SAN),/san-$(SAN))

@@ -53,8 +53,10 @@ install-doc:
 
 # What HEAD has, and nothing else.
 dist:
+	@test -e .git || { echo 'make dist needs a clone: this folder is none' \
+		>&2; exit 2; }
 	@mkdir -p out
-	git archive --format=tar.gz --prefix=fastcgi-ng-$(VERSION)/ \
+	git -c safe.directory='$(TOP)' archive --format=tar.gz --prefix=fastcgi-ng-$(VERSION)/ \
 		-o out/fastcgi-ng-$(VERSION).tar.gz HEAD
 	@echo out/fastcgi-ng-$(VERSION).tar.gz
 

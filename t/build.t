@@ -79,11 +79,13 @@ layers_say('ngx_module/ngx_http_fastcgi_ng_module.c', '<apr_pools.h>',
 # ---- check-style ----------------------------------------------------------
 
 sub style_says {
-    my ($text, $wanted, $what) = @_;
-    my $path = write_file('core/src/fcng_buf.c', $text);
-    my ($said, $code) = outcome("$top/build/check-style", $dir);
+    my ($text, $wanted, $what, $file) = @_;
+    $file //= 'style/core/src/fcng_buf.c';
+    my $path = write_file($file, $text);
+    my ($said, $code) = outcome("$top/build/check-style", "$dir/style");
     if (defined $wanted) {
-        like($said, qr/^# core\/src\/fcng_buf\.c.*$wanted/m, $what);
+        (my $name = $file) =~ s{^style/}{};
+        like($said, qr/^# \Q$name\E.*$wanted/m, $what);
         is($code, 1, "$what: exit code");
     }
     else { is($code, 0, $what) or diag($said) }
@@ -93,6 +95,10 @@ sub style_says {
 my $short = join '', map "static int f$_(void)\n{\n    return $_;\n}\n\n", 1 .. 9;
 style_says("$spdx$short", undef, 'short functions');
 style_says($short, 'SPDX', 'no licence');
+style_says("x\n", 'SPDX', "no licence in $_", "style/$_")
+    for qw(.editorconfig build/x.map docs/samples/x.conf t/slow/x.t);
+style_says("x\n", undef, "no licence in $_", "style/$_")
+    for qw(LICENSE README.md docs/x.md out/x.c debian/x);
 style_says("$spdx${short}static int\nlong_one(void)\n{\n"
     . "    ;\n" x 78 . "}\n", 'long_one\(\) has 82 lines', 'a long function');
 style_says($spdx . '/* ' . 'x' x 80 . " */\n$short", '79 columns',
@@ -136,21 +142,48 @@ tests_say(["$env\@A=x,B=1", "$env\@A=x,B=2"], 1, '1 passed, 1 failed',
     'variables');
 tests_say([], 1, '0 passed, 0 failed', 'no test at all');
 
-# ---- setup ----------------------------------------------------------------
-
-my $empty = "$dir/empty";
-make_path($empty);
-my ($silent, $zero) = outcome('env', 'SETUP=no', "PATH=$empty:/usr/bin:/bin",
-    "$top/build/setup");
-is($silent, "exit=0\n", 'SETUP=no: not a word');
-for my $variable (qw(DH_INTERNAL_OPTIONS RPM_BUILD_ROOT)) {
-    my ($said) = outcome('env', "$variable=x", "$top/build/setup", '--list');
-    is($said, "exit=0\n", "nothing in a package build ($variable)");
+make_path("$dir/a b", "$dir/" . 'x' x 60);
+for (['tmp', 'is no absolute path'], ["$dir/none", 'is no folder'],
+    ["$dir/a b", "has ' ' in it"], ["$dir/" . 'x' x 60, 'is too long']) {
+    my ($tmp, $wanted) = @$_;
+    my ($said, $code) = outcome('env', "TMPDIR=$tmp", "$top/build/run-tests",
+        $good);
+    like($said, qr/^run-tests: TMPDIR=\Q$tmp\E \Q$wanted\E.*\nexit=2$/,
+        "TMPDIR that $wanted");
 }
-# A package tool is known by its name among the ancestors, too.
-my $makepkg = write_file('makepkg', "#!/bin/sh\n$top/build/setup --list\n"
-    . "echo inner=\$?\n");
-chmod 0755, $makepkg;
-is((outcome($makepkg))[0], "inner=0\nexit=0\n", 'nothing below makepkg');
+
+# ---- folders that cannot be built in --------------------------------------
+
+for my $name ('a b', "a'b", 'a:b', 'a$b', 'a,b', 'a=b') {
+    make_path("$dir/$name");
+    symlink "$top/$_", "$dir/$name/$_" for qw(Makefile build core t);
+    my ($said, $code) = outcome('make', '-n', '-C', "$dir/$name", 'help');
+    like($said, qr/\*\*\* make and nginx cannot build in a folder whose path/,
+        "a clone in $name: refused");
+    is($code, 2, "a clone in $name: exit code");
+}
+{
+    make_path("$dir/a-b+c\@d~e%f");
+    symlink "$top/$_", "$dir/a-b+c\@d~e%f/$_"
+        for qw(Makefile build core t);
+    my ($said, $code) = outcome('make', '-n', '-C', "$dir/a-b+c\@d~e%f",
+        'help');
+    is($code, 0, 'a clone in a-b+c@d~e%f') or diag($said);
+}
+
+# ---- dist -----------------------------------------------------------------
+
+# An unpacked tarball that lies in some other repository is no clone.
+{
+    make_path("$dir/other/tar/core");
+    symlink "$top/$_", "$dir/other/tar/$_" for qw(Makefile build);
+    symlink "$top/core/$_", "$dir/other/tar/core/$_"
+        for qw(include sources.list);
+    run('git', 'init', '-q', "$dir/other");
+    my ($said, $code) = outcome('make', '-s', '-C', "$dir/other/tar", 'dist');
+    like($said, qr/^make dist needs a clone/m, 'dist in no clone: refused');
+    is($code, 2, 'dist in no clone: exit code');
+    ok(!-e "$dir/other/tar/out", 'dist in no clone: nothing is made');
+}
 
 done_testing();

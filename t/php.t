@@ -23,6 +23,7 @@ my %script = (
     'post.php' => '<?php echo hash("sha256",'
         . ' file_get_contents("php://input")), " ", $_SERVER'
         . '["CONTENT_LENGTH"] ?? "none";',
+    'temp.php' => '<?php echo sys_get_temp_dir();',
     'form.php' => '<?php echo $_POST["a"], "+", $_POST["b"];',
     'upload.php' => '<?php echo hash_file("sha256",'
         . ' $_FILES["f"]["tmp_name"]), " ", $_FILES["f"]["name"];',
@@ -67,6 +68,8 @@ FCNG::Hosts->each(sub {
     is($host->post('/post.php', $body)->{body}, "$sum 3000000", 'a body');
     is($host->post('/post.php', $body, chunked => 1)->{body},
         "$sum 3000000", 'a chunked body has its length');
+    is($host->get('/temp.php')->{body}, "$php{unix}{dir}/tmp",
+        'temporary files in the folder of the test');
     is($host->post('/form.php', 'a=1&b=%C3%A4', headers =>
         ['Content-Type' => 'application/x-www-form-urlencoded'])->{body},
         "1+\xc3\xa4", 'a form');

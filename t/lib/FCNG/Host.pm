@@ -102,7 +102,7 @@ sub file {
 sub environment {
     my ($self) = @_;
     my $san = "log_path=$self->{dir}/san/report:exitcode=99";
-    return { LC_ALL => 'C.UTF-8',
+    return { LC_ALL => 'C.UTF-8', TMPDIR => "$self->{dir}/tmp",
         ASAN_OPTIONS => "$san:detect_leaks=0:"
             . ($ENV{ASAN_OPTIONS} // ''),
         UBSAN_OPTIONS => "$san:print_stacktrace=1:"

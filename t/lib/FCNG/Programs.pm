@@ -130,7 +130,10 @@ catch_workers_output = yes
 clear_env = yes
 $ini
 CONF
+    # A worker does not know TMPDIR: the pool cleared its environment.
+    mkdir "$dir/tmp" and chmod 01777, "$dir/tmp";
     spew("$dir/php.ini", "display_errors = Off\nlog_errors = On\n"
+        . "sys_temp_dir = $dir/tmp\n"
         . "html_errors = Off\nopcache.enable = 0\n"
         . "upload_max_filesize = 64M\npost_max_size = 64M\n");
     $self->{command} = [fpm_binary(), '-y', "$dir/fpm.conf", '-c',

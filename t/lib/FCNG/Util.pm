@@ -10,6 +10,7 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
+use FCNG::Tmp ();
 use File::Temp ();
 use IO::Socket::INET ();
 use POSIX ();
@@ -75,18 +76,8 @@ sub server_user {
     return (nobody())[0] // getpwuid $>;
 }
 
-# TMPDIR, unless the server's user could not enter it.
-sub tmp_root {
-    my $dir = $ENV{TMPDIR} || '/tmp';
-    return $dir if $> != 0;
-    for (my $up = abs_path($dir) // '/'; $up ne '/'; $up = dirname $up) {
-        return '/tmp' if !((stat $up)[2] & 001);
-    }
-    return $dir;
-}
-
 sub tmpdir {
-    my $dir = File::Temp::tempdir('fcng-XXXXXXXX', DIR => tmp_root(),
+    my $dir = File::Temp::tempdir('fcng-XXXXXXXX', DIR => FCNG::Tmp::root(),
         CLEANUP => !$ENV{FCNG_KEEP});
     chmod 0755, $dir;
     return $dir;
@@ -198,7 +189,7 @@ sub end_child {
 # run_bounded(seconds, command...): (exit code, standard output, error).
 sub run_bounded {
     my ($seconds, @command) = @_;
-    my $dir = File::Temp->newdir('fcng-run-XXXXXXXX', DIR => tmp_root());
+    my $dir = File::Temp->newdir('fcng-run-XXXXXXXX', DIR => FCNG::Tmp::root());
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
         setpgrp 0, 0;
