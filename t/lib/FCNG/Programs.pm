@@ -31,6 +31,9 @@ sub missing {
     if ($what eq 'libfcgi') {
         return built(apps() . '/echo') ? undef : 'libfcgi missing';
     }
+    if ($what eq 'fast') {
+        return built(apps() . '/fast') ? undef : 'C compiler missing';
+    }
     if ($what eq 'go') {
         return built(apps() . '/goecho') ? undef : 'go missing';
     }
@@ -140,6 +143,14 @@ sub libfcgi {
     my $self = $class->prepare(%how);
     $self->{command} = [apps() . '/echo',
         $self->{path} // ":$self->{port}", $self->{children} // 8];
+    return $self->start;
+}
+
+# Costs as little as an application can: for measurements.
+sub fast {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/fast', $self->{path} // $self->{port}];
     return $self->start;
 }
 

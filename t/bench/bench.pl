@@ -1,0 +1,394 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# make bench: our modules against those that come with the servers, and the
+# bars that they must keep to.  docs/benchmarks.md tells how to read it.
+#
+#   ROUNDS=10     rounds of the 1 KiB comparison (others: half)
+#   SECONDS=1     of one run
+#   REQUESTS=500000   for the growth of memory
+#   ONLY=...      by comma: nginx apache | speed calls growth peak |
+#                 1k 1k-unannounced 16k 64k post-64k
+#
+# Exit code 0: every bar that was measured is kept; 1: one is not; 2: nothing
+# can be measured.
+use strict;
+use warnings;
+use FCNG::Host::Apache;
+use FCNG::Host::Nginx;
+use FCNG::Programs;
+use FCNG::Util qw(find_tool out slurp spew);
+use File::Basename qw(dirname);
+use JSON::PP ();
+use Time::HiRes qw(sleep time);
+use lib dirname(__FILE__);
+use Measure;
+
+use constant { CLIENTS => 64, MIB => 1_048_576, LARGE => 256 };
+
+my $rounds = $ENV{ROUNDS} || 10;
+my $seconds = int($ENV{SECONDS} || 1) || 1;
+my $requests = $ENV{REQUESTS} || 500_000;
+
+my @kinds = qw(speed calls growth peak);
+my @rows = (
+    { name => '1k', what => '1 KiB', path => '1024', rounds => $rounds },
+    { name => '1k-unannounced', what => '1 KiB, no length',
+        path => 'u1024' },
+    { name => '16k', what => '16 KiB', path => 16 * 1024 },
+    { name => '64k', what => '64 KiB', path => 64 * 1024 },
+    { name => 'post-64k', what => 'POST 64 KiB', path => '1024',
+        body => 64 * 1024 },
+);
+
+my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
+my %known = map { $_ => 1 } qw(nginx apache), @kinds,
+    map { $_->{name} } @rows;
+if (my @unknown = sort grep { !$known{$_} } keys %only) {
+    die_unable("ONLY=@unknown: it may be " . join ' ', sort keys %known);
+}
+# Whoever asks for one row wants its speed alone.
+$only{speed} = 1 if !wanted_any(@kinds) && wanted_any(map { $_->{name} } @rows);
+
+my %result = (machine => machine(), clients => CLIENTS, rounds => $rounds,
+    seconds => $seconds, rows => [], bars => []);
+
+sub die_unable { print STDERR "bench: @_\n"; exit 2 }
+sub wanted_any { scalar grep { $only{$_} } @_ }
+
+# Whether a word of a group is wanted: named, or none of the group is.
+sub wanted {
+    my ($word, @group) = @_;
+    return $only{$word} || !wanted_any(@group);
+}
+
+sub machine {
+    my ($model) = slurp('/proc/cpuinfo') =~ /^model name\s*:\s*(.+)$/m;
+    my ($kb) = slurp('/proc/meminfo') =~ /^MemTotal:\s+(\d+)/m;
+    return { processor => $model // 'unknown', processors => Measure::cpus(),
+        memory_mib => int(($kb // 0) / 1024), kernel => (POSIX::uname())[2],
+        pinned => Measure::pins() };
+}
+
+# ---- the servers ----
+
+# What fastcgi.conf of nginx sends; the module sends the same by itself.
+my $params = join '', map { "fastcgi_param $_;\n" } (
+    'SCRIPT_FILENAME $document_root$fastcgi_script_name',
+    'QUERY_STRING $query_string', 'REQUEST_METHOD $request_method',
+    'CONTENT_TYPE $content_type', 'CONTENT_LENGTH $content_length',
+    'SCRIPT_NAME $fastcgi_script_name', 'REQUEST_URI $request_uri',
+    'DOCUMENT_URI $document_uri', 'DOCUMENT_ROOT $document_root',
+    'SERVER_PROTOCOL $server_protocol', 'REQUEST_SCHEME $scheme',
+    'HTTPS $https if_not_empty', 'GATEWAY_INTERFACE CGI/1.1',
+    'SERVER_SOFTWARE nginx/$nginx_version', 'REMOTE_ADDR $remote_addr',
+    'REMOTE_PORT $remote_port', 'SERVER_ADDR $server_addr',
+    'SERVER_PORT $server_port', 'SERVER_NAME $server_name',
+    'REDIRECT_STATUS 200');
+
+my %server = (
+    nginx => { class => 'FCNG::Host::Nginx',
+        against => 'fastcgi_pass, keepalive 512', stock => sub {
+            my ($host, $address) = @_;
+            $host->main(nginx => "upstream builtin {\nserver $address;\n"
+                . "keepalive 512;\n}\n");
+            $host->server(nginx => "location /builtin/ {\n"
+                . "fastcgi_pass builtin;\nfastcgi_keep_conn on;\n"
+                . "$params}\n");
+        } },
+    apache => { class => 'FCNG::Host::Apache',
+        against => 'mod_proxy_fcgi, enablereuse=on', stock => sub {
+            my ($host, $address) = @_;
+            $host->server(apache => "<Location \"/builtin\">\n"
+                . "ProxyPass \"$address|fcgi://localhost\" enablereuse=on\n"
+                . "</Location>\n");
+        } },
+);
+
+# Ours is at /ng/, with nothing but the address; the other at /builtin/.
+sub server {
+    my ($name, $app, %how) = @_;
+    my $host = $server{$name}{class}->new(log_level => 'warn',
+        threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
+    my $address = $app->address;
+    $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n",
+        apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
+            . "FastCgiNgPass app\n</Location>\n");
+    $server{$name}{stock}->($host, $address);
+    $host->start;
+    Measure::pin(0, $host->{pid}, $host->workers);
+    return $host;
+}
+
+sub application {
+    my $app = FCNG::Programs->fast;
+    Measure::pin(1, $app->{pid});
+    return $app;
+}
+
+# The names of the parameters that the application got.  Connection is a field
+# between two hops (RFC 9110 section 7.6.1): ours does not pass it on.  wrk
+# sends none.
+sub names {
+    my ($host, $path) = @_;
+    my $block = $host->get("$path/params")->{body};
+    my @names;
+    while (length $block) {
+        my @len;
+        for (1 .. 2) {
+            my $len = unpack 'C', $block;
+            $len = unpack('N', $block) & 0x7fff_ffff if $len > 127;
+            push @len, $len;
+            substr $block, 0, $len > 127 ? 4 : 1, '';
+        }
+        my $name = substr $block, 0, $len[0], '';
+        my $value = substr $block, 0, $len[1], '';
+        push @names, $name
+            if length $value && $name ne 'HTTP_CONNECTION';
+    }
+    return join ' ', sort @names;
+}
+
+# ---- speed ----
+
+sub run {
+    my ($host, $variant, $row) = @_;
+    my @pids = $host->workers;
+    my $before = Measure::cpu_us(@pids);
+    my $run = Measure::load(url => $host->url("/$variant/$row->{path}"),
+        clients => CLIENTS, seconds => $seconds, body => $row->{body});
+    $run->{cpu_us} = (Measure::cpu_us(@pids) - $before) / $run->{requests};
+    print STDERR "bench: $run->{bad} of $run->{requests} requests failed: "
+        . $host->name . " /$variant/$row->{path}\n" if $run->{bad};
+    return $run;
+}
+
+sub compare {
+    my ($host, $row) = @_;
+    my (%all, @rate, @cpu);
+    run($host, $_, $row) for qw(ng builtin);    # warm
+    for my $round (1 .. $row->{rounds} || int(($rounds + 1) / 2)) {
+        my @order = $round % 2 ? qw(ng builtin) : qw(builtin ng);
+        my %run = map { $_ => run($host, $_, $row) } @order;
+        push @{ $all{$_} }, $run{$_} for @order;
+        push @rate, $run{ng}{rate} / $run{builtin}{rate};
+        push @cpu, $run{ng}{cpu_us} / $run{builtin}{cpu_us};
+    }
+    my %of = map { my $variant = $_; $variant => { map { my $what = $_;
+        $what => Measure::median(map { $_->{$what} } @{ $all{$variant} })
+        } qw(rate cpu_us p99_us) } } keys %all;
+    my $bad = 0;
+    $bad += $_->{bad} for map { @$_ } values %all;
+    return { server => $host->name, row => $row->{name},
+        what => $row->{what}, %of, rate_ratio => Measure::median(@rate),
+        rate_range => [Measure::range(@rate)],
+        cpu_ratio => Measure::median(@cpu),
+        cpu_range => [Measure::range(@cpu)], bad => $bad };
+}
+
+# Of two runs the difference: without what it takes to open and to close
+# connections.
+sub calls {
+    my ($host, $row, $variant) = @_;
+    my @run = map { Measure::system_calls([$host->workers], url =>
+        $host->url("/$variant/$row->{path}"), clients => CLIENTS,
+        seconds => $_) } 1, 3;
+    my ($why) = grep { !ref } @run;
+    return $why if $why;
+    my $requests = $run[1]{requests} - $run[0]{requests};
+    return 'too few requests under strace' if $requests < 100;
+    return { map { $_ => ($run[1]{calls}{$_} - ($run[0]{calls}{$_} // 0))
+        / $requests } keys %{ $run[1]{calls} } };
+}
+
+sub total {
+    my ($calls) = @_;
+    return if !ref $calls;
+    my $sum = 0;
+    $sum += $_ for values %$calls;
+    return $sum;
+}
+
+# ---- the table ----
+
+my $line = "%-7s %-17s %9s %9s  %-18s %7s %7s  %-18s %6s %6s\n";
+
+sub ratio {
+    my ($median, $range) = @_;
+    return sprintf '%.2f [%.2f-%.2f]', $median, @$range;
+}
+
+sub heading {
+    printf $line, 'server', 'response', 'req/s', 'built-in', 'ratio',
+        'CPU us', 'b.-in', 'ratio', 'calls', 'b.-in';
+}
+
+sub show {
+    my ($r) = @_;
+    my @calls = map { my $sum = total($r->{calls}{$_});
+        defined $sum ? sprintf '%.2f', $sum : '-' } qw(ng builtin);
+    printf $line, $r->{server}, $r->{what}, int $r->{ng}{rate},
+        int $r->{builtin}{rate}, ratio(@$r{qw(rate_ratio rate_range)}),
+        (map { sprintf '%.1f', $r->{$_}{cpu_us} } qw(ng builtin)),
+        ratio(@$r{qw(cpu_ratio cpu_range)}), @calls;
+}
+
+sub note { print "  $_[0]\n"; push @{ $result{notes} }, $_[0] }
+
+sub speed_of {
+    my ($name) = @_;
+    my $app = application();
+    my $host = server($name, $app);
+    print "\n$name: fastcgi-ng with nothing but the address, and "
+        . "$server{$name}{against}\n";
+    my ($ours, $theirs) = map { names($host, $_) } '/ng', '/builtin';
+    note("$name: other parameters than built in: $ours | $theirs")
+        if $name eq 'nginx' && $ours ne $theirs;
+    heading();
+    my $calls;
+    for my $row (@rows) {
+        next if !wanted($row->{name}, map { $_->{name} } @rows);
+        my $r = wanted('speed', @kinds) ? compare($host, $row) : undef;
+        if ($row->{name} eq '1k' && wanted('calls', @kinds)) {
+            $r->{calls}{$_} = calls($host, $row, $_) for qw(ng builtin);
+            $calls = $r->{calls};
+        }
+        next if !$r->{what};
+        push @{ $result{rows} }, $r;
+        show($r);
+        bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
+            '%.3f') if $row->{name} eq '1k';
+        bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
+            '%d') if $r->{bad};
+    }
+    tell_calls($name, $calls) if $calls;
+    $host->stop;
+}
+
+sub tell_calls {
+    my ($name, $calls) = @_;
+    for my $variant (qw(ng builtin)) {
+        my $of = $calls->{$variant};
+        my $sum = total($of);
+        note(sprintf '%s: system calls a request, %s: %s', $name, $variant,
+            !ref $of ? $of : sprintf('%.2f (%s)', $sum, join ', ',
+                map { sprintf '%s %.2f', $_, $of->{$_} }
+                grep { $of->{$_} >= 0.005 }
+                sort { $of->{$b} <=> $of->{$a} || $a cmp $b } keys %$of));
+        bar("$name: system calls a request at 1 KiB", $sum, '<=', 4.1,
+            '%.2f') if $variant eq 'ng' && $name eq 'nginx' && defined $sum;
+    }
+}
+
+# ---- memory ----
+
+# The largest process's growth in KiB over so many requests.
+sub growth {
+    my ($name) = @_;
+    my $app = application();
+    my $host = server($name, $app);
+    my %load = (url => $host->url('/ng/1024'), clients => CLIENTS);
+    my $rate = 0;
+    my $send = sub {
+        my ($left) = @_;
+        while ($left > 0) {
+            my $for = $rate ? int($left / $rate) : 1;
+            my $run = Measure::load(%load,
+                seconds => $for < 1 ? 1 : $for > 20 ? 20 : $for);
+            $rate = $run->{rate};
+            $left -= $run->{requests};
+        }
+        return -$left;
+    };
+    $send->($requests / 10);
+    my $before = $host->memory('VmRSS');
+    my $over = $send->($requests);
+    my $after = $host->memory('VmRSS');
+    note(sprintf '%s: %d requests, VmRSS %d -> %d KiB', $name,
+        $requests + $over, $before, $after);
+    bar("$name: growth over $requests requests, KiB", $after - $before, '<=',
+        1024, '%d');
+    $host->stop;
+}
+
+# How much more memory a large body takes at most.
+sub peak {
+    my ($name) = @_;
+    my $app = application();
+    my $size = LARGE * MIB;
+    for my $way (qw(response request)) {
+        my $host = server($name, $app);
+        Measure::download($host->port, '/ng/1024') for 1 .. 3;
+        my $before = $host->memory('VmHWM');
+        my $got = $way eq 'response'
+            ? Measure::download($host->port, "/ng/$size")
+            : Measure::upload($host->port, '/ng/1024', $size);
+        die "bench: a body of $got bytes\n"
+            if $got != ($way eq 'response' ? $size : 1024);
+        my $after = $host->memory('VmHWM');
+        note(sprintf '%s: %s body of %d MiB, VmHWM %d -> %d KiB', $name,
+            $way, LARGE, $before, $after);
+        bar("$name: $way body of " . LARGE . ' MiB, more memory, KiB',
+            $after - $before, '<=', 16 * 1024, '%d');
+        $host->stop;
+    }
+}
+
+# ---- bars ----
+
+sub bar {
+    my ($what, $value, $how, $limit, $format) = @_;
+    push @{ $result{bars} }, { what => $what, measured => $value,
+        bar => "$how $limit", format => $format,
+        kept => $how eq '<=' ? $value <= $limit : $value >= $limit };
+}
+
+sub bars {
+    my $missed = 0;
+    printf "\n%-52s %10s %9s\n", 'bar', 'measured', 'wanted';
+    for my $bar (@{ $result{bars} }) {
+        printf "%-52s %10s %9s  %s\n", $bar->{what},
+            sprintf(delete $bar->{format}, $bar->{measured}), $bar->{bar},
+            $bar->{kept} ? 'kept' : 'MISSED';
+        $missed++ if !$bar->{kept};
+        $bar->{kept} = $bar->{kept} ? JSON::PP::true() : JSON::PP::false();
+    }
+    return $missed;
+}
+
+sub write_json {
+    my $dir = out() . '/bench';
+    mkdir $dir;
+    spew("$dir/bench.json", JSON::PP->new->canonical->pretty
+        ->encode(\%result));
+    print "\n$dir/bench.json\n";
+}
+
+# ---- all of it ----
+
+$| = 1;
+find_tool('wrk') or die_unable('wrk missing');
+my $missing = FCNG::Programs->missing('fast');
+die_unable($missing) if $missing;
+my $began = time;
+my $measured = 0;
+printf "%s, %d processors, Linux %s%s; %d clients\n",
+    @{ $result{machine} }{qw(processor processors kernel)},
+    $result{machine}{pinned} ? '; server on CPU 0, the rest on CPU 1'
+    : '; nothing is pinned', CLIENTS;
+for my $name (grep { wanted($_, qw(nginx apache)) } qw(nginx apache)) {
+    if (my $lack = $server{$name}{class}->missing) {
+        note("$name: $lack");
+        next;
+    }
+    $measured++;
+    speed_of($name)
+        if wanted('speed', @kinds) || wanted('calls', @kinds);
+    growth($name) if wanted('growth', @kinds);
+    peak($name) if wanted('peak', @kinds);
+}
+die_unable('no server to measure') if !$measured;
+my $missed = bars();
+$result{took_seconds} = int(time - $began);
+write_json();
+exit($missed ? 1 : 0);
