@@ -79,6 +79,22 @@ sub cpu_us {
     return $sum;
 }
 
+# Microseconds that the machine has been busy, interrupts left out (they are
+# somebody's, nobody knows whose).
+sub busy_us {
+    my ($user, $nice, $system, $steal) = slurp('/proc/stat')
+        =~ /^cpu\s+(\d+) (\d+) (\d+) \d+ \d+ \d+ \d+ (\d+)/;
+    return (($user // 0) + ($nice // 0) + ($system // 0) + ($steal // 0))
+        * 1e6 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Those of this process and the children it has waited for.
+sub own_us {
+    my $sum = 0;
+    $sum += $_ for times;
+    return $sum * 1e6;
+}
+
 # ---- system calls ----
 
 # Calls of the processes in one run of load: { requests => N, calls =>
