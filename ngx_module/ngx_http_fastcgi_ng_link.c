@@ -188,20 +188,22 @@ ngx_http_fastcgi_ng_link_socket(ngx_http_fastcgi_ng_pool_t *pool,
 }
 
 
+/*
+ * Room in the socket is watched only while the connection is being made, and
+ * later when a write was not taken whole (ngx_handle_write_event): a Unix
+ * socket would tell of it whenever the application has read a request.
+ */
+
 static ngx_int_t
 ngx_http_fastcgi_ng_link_connect(ngx_http_fastcgi_ng_link_t *link,
     ngx_err_t *err)
 {
     int                rc;
     ngx_int_t          event;
+    ngx_uint_t         flags;
     ngx_connection_t  *c;
 
     c = link->connection;
-
-    if (ngx_add_conn && ngx_add_conn(c) == NGX_ERROR) {
-        *err = ngx_errno;
-        return NGX_ERROR;
-    }
 
     rc = connect(c->fd, &link->pool->sockaddr.sockaddr, link->pool->socklen);
 
@@ -216,20 +218,26 @@ ngx_http_fastcgi_ng_link_connect(ngx_http_fastcgi_ng_link_t *link,
         link->connecting = 1;
     }
 
-    if (!ngx_add_conn) {
-        event = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
+    c->write->ready = !link->connecting;
+
+    if (ngx_add_conn && link->connecting) {
+        event = ngx_add_conn(c);
+
+    } else {
+        flags = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT
                                                         : NGX_LEVEL_EVENT;
 
-        if (ngx_add_event(c->read, NGX_READ_EVENT, event) != NGX_OK
-            || ((link->connecting || event == NGX_CLEAR_EVENT)
-                && ngx_add_event(c->write, NGX_WRITE_EVENT, event) != NGX_OK))
-        {
-            *err = ngx_errno;
-            return NGX_ERROR;
+        event = ngx_add_event(c->read, NGX_READ_EVENT, flags);
+
+        if (event == NGX_OK && link->connecting) {
+            event = ngx_add_event(c->write, NGX_WRITE_EVENT, flags);
         }
     }
 
-    c->write->ready = !link->connecting;
+    if (event != NGX_OK) {
+        *err = ngx_errno;
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }
