@@ -36,11 +36,14 @@ PERL_TESTS := $(sort $(wildcard t/*.t))
 SLOW_TESTS := $(sort $(wildcard t/slow/*.t))
 HOSTS ?= apache nginx
 
-# The Responder under each way to wait for events and to serve.
+# The Responder under each way to wait for events and to serve, and with
+# requests of nginx that all go the way of those with a body.
 VARIED := $(sort $(wildcard t/responder-*.t))
 comma := ,
 vary = $(foreach t,$(VARIED),$(t)@FCNG_HOSTS=$(1)$(comma)$(2))
-VARIANTS = $(if $(strip $(NGINX_MISSING)),,$(if $(NGINX_TREE),\
+VARIANTS = $(if $(strip $(NGINX_MISSING)),,\
+	$(call vary,nginx,FCNG_NGINX_LATE=1) \
+	t/stale.t@FCNG_HOSTS=nginx$(comma)FCNG_NGINX_LATE=1 $(if $(NGINX_TREE),\
 	$(call vary,nginx,FCNG_NGINX_EVENTS=poll) \
 	$(call vary,nginx,FCNG_NGINX_EVENTS=select),\
 	-s 'source of nginx missing')) \

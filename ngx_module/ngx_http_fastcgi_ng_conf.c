@@ -988,6 +988,9 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
     ngx_http_fastcgi_ng_loc_conf_t   **location, *conf;
     ngx_http_fastcgi_ng_main_conf_t   *mcf;
 
+    /* for tests of the way that a request with a body goes */
+    ngx_http_fastcgi_ng_late = getenv("FCNG_NGINX_LATE") != NULL;
+
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
 
     mcf->document_root = ngx_http_get_variable_index(cf, &name);

@@ -331,6 +331,7 @@ ngx_int_t ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
 ngx_int_t ngx_http_fastcgi_ng_handler(ngx_http_request_t *r);
 
 /* stream.c */
+extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */
 ngx_http_fastcgi_ng_stream_t *ngx_http_fastcgi_ng_stream_create(
     ngx_http_request_t *r, ngx_http_fastcgi_ng_ctx_t *ctx);
 void ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st);

@@ -152,7 +152,10 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
 
     ctx->in_get = 0;
 
-    if (rc == NGX_AGAIN && st->state == NGX_HTTP_FASTCGI_NG_WAITING) {
+    if (st->kick.posted) {
+        rc = NGX_AGAIN;
+
+    } else if (rc == NGX_AGAIN && st->state == NGX_HTTP_FASTCGI_NG_WAITING) {
         ngx_post_event(&st->kick, &ngx_posted_events);
     }
 

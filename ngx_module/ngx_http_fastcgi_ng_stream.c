@@ -50,6 +50,10 @@ static ngx_chain_t *ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
 static void ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params);
+static ngx_int_t ngx_http_fastcgi_ng_write_failed(
+    ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params);
 static void ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev);
 
 
@@ -59,6 +63,8 @@ static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_dead_streams;
 static ngx_socket_t                   ngx_http_fastcgi_ng_dummy_fd = -1;
 static ngx_pool_t                    *ngx_http_fastcgi_ng_dummy_pool;
 static ngx_event_t                    ngx_http_fastcgi_ng_reap;
+
+ngx_uint_t                            ngx_http_fastcgi_ng_late;
 
 
 ngx_int_t
@@ -337,6 +343,28 @@ ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
+/*
+ * Whether the request is written by kick_handler() and not by nginx, which
+ * first asks the descriptor for SO_ERROR and then goes through two chains of
+ * buffers.  peer.get answers NGX_AGAIN then, and nginx waits for a connection.
+ * What this takes for granted of ngx_http_upstream_connect() and
+ * ngx_http_upstream_send_request() is so in 1.22.0 to 1.31.5; a body goes
+ * nginx's way.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_fastcgi_ng_starts_early(ngx_http_fastcgi_ng_stream_t *st)
+{
+#if (nginx_version >= 1022000 && nginx_version <= 1031999)
+    return !ngx_http_fastcgi_ng_late && st->ctx->stdin_length == 0
+           && !st->request->request_body_no_buffering
+           && st->request->upstream->request_bufs->next == NULL;
+#else
+    return 0;
+#endif
+}
+
+
 /* It has a link that may be written to. */
 
 void
@@ -355,6 +383,11 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     c->log = st->connection.log;
     c->read->log = c->log;
     c->write->log = c->log;
+
+    if (ngx_http_fastcgi_ng_starts_early(st)) {
+        ngx_post_event(&st->kick, &ngx_posted_events);
+        return;
+    }
 
     ngx_http_fastcgi_ng_stream_wake_write(st);
 }
@@ -478,7 +511,90 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
 }
 
 
-/* nginx has set connect_timeout after peer.get; waiting has its own limits. */
+/* The request could not be written: on another connection, if it may be. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_start_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_fastcgi_ng_write_failed(st, params);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_fastcgi_ng_stream_fail(st);
+
+    } else if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
+        ngx_add_timer(&st->write,
+                      st->request->upstream->conf->connect_timeout);
+    }
+
+    return rc;
+}
+
+
+/*
+ * What ngx_http_upstream_send_request() does, as far as it concerns a request
+ * without a body.
+ */
+
+static void
+ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_int_t             rc;
+    ngx_buf_t            *params;
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = &st->connection;
+    u = st->request->upstream;
+    params = u->request_bufs->buf;
+
+    if (u->state->connect_time == (ngx_msec_t) -1) {
+        u->state->connect_time = ngx_current_msec - u->start_time;
+    }
+
+    c->log->action = "sending request to upstream";
+
+    rc = ngx_http_fastcgi_ng_submit(st, params);
+
+    if (rc != NGX_OK) {
+        /* NGX_DONE: it is answered here */
+        if (rc == NGX_ERROR) {
+            ngx_http_fastcgi_ng_stream_fail(st);
+        }
+
+        return;
+    }
+
+    rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
+
+    if (rc == NGX_ERROR
+        && ngx_http_fastcgi_ng_start_failed(st, params) != NGX_DECLINED)
+    {
+        return;
+    }
+
+    c->sent += params->last - params->start;
+    u->request_sent = fcng_request_started(st->fcng);
+
+    if (rc == NGX_AGAIN) {
+        /* nginx goes on when there is room */
+        ngx_add_timer(&st->write, u->conf->send_timeout);
+        return;
+    }
+
+    u->request_body_sent = 1;
+    ngx_http_fastcgi_ng_set(&st->write, 1);
+
+    ngx_add_timer(&st->read, u->conf->read_timeout);
+}
+
+
+/*
+ * Runs after peer.get has answered NGX_AGAIN and nginx has set connect_timeout:
+ * waiting has its own limits, and a link that is there needs none.
+ */
 
 static void
 ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
@@ -487,8 +603,18 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
 
     st = ev->data;
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_WAITING && st->write.timer_set) {
+    if (st->state != NGX_HTTP_FASTCGI_NG_WAITING
+        && (st->state != NGX_HTTP_FASTCGI_NG_READY || st->fcng))
+    {
+        return;
+    }
+
+    if (st->write.timer_set) {
         ngx_del_timer(&st->write);
+    }
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+        ngx_http_fastcgi_ng_start(st);
     }
 }
 
