@@ -181,16 +181,13 @@ static void set_location(fcng_head *head, fcng_field *field)
    Transfer-Encoding is the server's own business. */
 static bool is_hop_by_hop(fcng_str name)
 {
-    static const char *const known[] = {
-        "connection", "keep-alive", "proxy-connection", "te",
-        "trailer", "transfer-encoding", "upgrade"
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (fcng_text_is_nocase(name, known[i])) {
-            return true;
-        }
-    }
-    return false;
+    return fcng_text_is_nocase(name, "connection")
+           || fcng_text_is_nocase(name, "keep-alive")
+           || fcng_text_is_nocase(name, "proxy-connection")
+           || fcng_text_is_nocase(name, "te")
+           || fcng_text_is_nocase(name, "trailer")
+           || fcng_text_is_nocase(name, "transfer-encoding")
+           || fcng_text_is_nocase(name, "upgrade");
 }
 
 static int take_field(fcng_head *head, fcng_str line, fcng_field *field)

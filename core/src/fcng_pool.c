@@ -27,7 +27,6 @@ struct fcng_pool {
     const fcng_mem *mem;
     fcng_pool_options options;
     fcng_links idle;       /* used last in front */
-    fcng_links busy;
     fcng_links unproven;   /* busy, new, not one byte received; oldest first */
     fcng_pool_wait *first, *last; /* the queue */
     uint32_t connections;  /* opened or being opened */
@@ -108,7 +107,6 @@ static void unproven_remove(fcng_pool *pool, fcng_pool_conn *conn)
 
 static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    fcng_links_push(&pool->busy, conn);
     conn->state = LINK_BUSY;
     conn->requests++;
     fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, 1);
@@ -131,7 +129,6 @@ static void detach(fcng_pool *pool, fcng_pool_conn *conn)
         pool->nidle--;
         fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, -1);
     } else if (conn->state == LINK_BUSY) {
-        fcng_links_remove(&pool->busy, conn);
         fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, -1);
     }
     conn->state = LINK_NONE;

@@ -12,10 +12,12 @@
 void fcng_request_init(fcng_request *request, fcng_conn *conn, uint16_t id,
                        const fcng_submit *submit)
 {
-    *request = (fcng_request){ .conn = conn,
-                               .user = submit->user,
-                               .role = submit->role,
-                               .id = id };
+    /* What is in a ring's slots does not matter while they are free. */
+    memset(request, 0, offsetof(fcng_request, slice));
+    request->conn = conn;
+    request->user = submit->user;
+    request->role = submit->role;
+    request->id = id;
     request->in.announced = fcng_role_has_stdin_body(submit->role)
                                 ? submit->stdin_length
                                 : 0;

@@ -33,8 +33,7 @@ struct fcng_request {
     fcng_sink sink;
     fcng_outflow in;    /* STDIN */
     fcng_outflow data;  /* DATA */
-    unsigned first, count; /* ring of offered slices, not yet framed */
-    fcng_str slice[FCNG_REQUEST_SLICES];
+    unsigned first, count; /* in |slice|: offered, not yet framed */
     fcng_request *next; /* among those kept for later */
 
     /* on a shared connection */
@@ -45,6 +44,8 @@ struct fcng_request {
     uint64_t stream_buffer; /* so much of it is no trouble; 0: any */
     bool overrun;       /* the host was told that it is more */
     bool direct;        /* the host may read it straight into place */
+
+    fcng_str slice[FCNG_REQUEST_SLICES]; /* the last: not cleared */
 };
 
 void fcng_request_init(fcng_request *request, fcng_conn *conn, uint16_t id,

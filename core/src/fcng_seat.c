@@ -38,6 +38,9 @@ static unsigned oldest_waiter(const fcng_seat *seat, uint64_t own_us,
 {
     const fcng_entry *entry = seat->entry;
     unsigned oldest = FCNG_SHARE_SLOTS;
+    if (!fcng_bit_any(entry->waits)) {
+        return oldest;
+    }
     unsigned slot = fcng_bit_next(entry->waits, 0);
     for (; slot < FCNG_SHARE_SLOTS;
          slot = fcng_bit_next(entry->waits, slot + 1)) {
@@ -140,6 +143,9 @@ bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
         return false;
     }
     const fcng_entry *entry = seat->entry;
+    if (!fcng_bit_any(entry->unproven)) {
+        return false;
+    }
     unsigned slot = fcng_bit_next(entry->unproven, 0);
     for (; slot < FCNG_SHARE_SLOTS;
          slot = fcng_bit_next(entry->unproven, slot + 1)) {

@@ -90,6 +90,16 @@ static inline void fcng_bit_clear(_Atomic uint64_t *words, unsigned slot)
     atomic_fetch_and(&words[slot / 64], ~(UINT64_C(1) << (slot % 64)));
 }
 
+/* Whether any bit is set: seldom, and asked by each request. */
+static inline bool fcng_bit_any(const _Atomic uint64_t *words)
+{
+    uint64_t all = 0;
+    for (unsigned i = 0; i < SLOT_WORDS; i++) {
+        all |= atomic_load(&words[i]);
+    }
+    return all != 0;
+}
+
 /* The next slot from |slot| on whose bit is set, or FCNG_SHARE_SLOTS. */
 unsigned fcng_bit_next(const _Atomic uint64_t *words, unsigned slot);
 

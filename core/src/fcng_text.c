@@ -9,11 +9,8 @@ bool fcng_text_is(fcng_str text, const char *known)
            && memcmp(text.data, known, text.len) == 0;
 }
 
-bool fcng_text_is_nocase(fcng_str text, const char *known)
+bool fcng_text_same_nocase(fcng_str text, const char *known)
 {
-    if (text.len != strlen(known)) {
-        return false;
-    }
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
         if (fcng_ascii_lower(c) != (unsigned char)known[i]) {

@@ -7,6 +7,8 @@
 #ifndef FCNG_TEXT_H
 #define FCNG_TEXT_H
 
+#include <string.h>
+
 #include <fcng/fcng.h>
 
 static inline unsigned char fcng_ascii_lower(unsigned char c)
@@ -17,8 +19,16 @@ static inline unsigned char fcng_ascii_lower(unsigned char c)
 /* The same bytes as |known|. */
 bool fcng_text_is(fcng_str text, const char *known);
 
-/* The same letters as |known|, which is in lower case. */
-bool fcng_text_is_nocase(fcng_str text, const char *known);
+/* The same letters as the first |text.len| of |known|, which are in lower
+   case. */
+bool fcng_text_same_nocase(fcng_str text, const char *known);
+
+/* The same letters as |known|, which is in lower case.  Here, so that the
+   compiler knows the length of a literal: most names differ in that. */
+static inline bool fcng_text_is_nocase(fcng_str text, const char *known)
+{
+    return text.len == strlen(known) && fcng_text_same_nocase(text, known);
+}
 
 /* |text| begins with |known|. */
 bool fcng_text_begins(fcng_str text, const char *known);

@@ -794,7 +794,7 @@ typedef struct fcng_pool fcng_pool;
 typedef struct fcng_pool_conn {
     void *data;
     /* private */
-    struct fcng_pool_conn *next, *prev;       /* idle list or busy list */
+    struct fcng_pool_conn *next, *prev;             /* idle list */
     struct fcng_pool_conn *fresh_next, *fresh_prev; /* not one byte received */
     uint64_t opened_us, started_us, idle_us;
     uint64_t requests;
