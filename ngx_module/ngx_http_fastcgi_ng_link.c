@@ -108,8 +108,8 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
     c->log_error = NGX_ERROR_IGNORE_ECONNRESET;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
 
-    c->read->log = log;
-    c->write->log = log;
+    c->read->log = ngx_cycle->log;
+    c->write->log = ngx_cycle->log;
     c->read->handler = ngx_http_fastcgi_ng_link_read_handler;
     c->write->handler = ngx_http_fastcgi_ng_link_write_handler;
 
@@ -299,8 +299,6 @@ ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link)
     }
 
     c->log = ngx_cycle->log;
-    c->read->log = ngx_cycle->log;
-    c->write->log = ngx_cycle->log;
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read);
@@ -671,8 +669,6 @@ ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
     link->drained = 0;
 
     c->log = ngx_cycle->log;
-    c->read->log = ngx_cycle->log;
-    c->write->log = ngx_cycle->log;
 
     c->read->cancelable = 1;
     ngx_add_timer(c->read, NGX_HTTP_FASTCGI_NG_DRAIN_TIME);

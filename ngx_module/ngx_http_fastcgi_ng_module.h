@@ -133,29 +133,20 @@ typedef struct {
 
 /* a request */
 
+/* fastcgi_ng_request_timeout: an event with a timer needs a connection. */
+typedef struct {
+    ngx_event_t                      event;
+    ngx_connection_t                 ident;
+} ngx_http_fastcgi_ng_timeout_t;
+
+
+/* What each step of a request looks at stands together. */
 typedef struct {
     fcng_head                        head;
     fcng_lines                      *lines;
 
-    ngx_str_t                        script_name;
-    ngx_str_t                        path_info;
-    ngx_str_t                        script_filename;
-
-    off_t                            stdin_length;   /* -1: unknown */
-
     ngx_http_request_t              *request;
-
-    /* the balancer below us */
-    ngx_http_fastcgi_ng_upstream_t  *upstream;
-    ngx_event_get_peer_pt            inner_get;
-    ngx_event_free_peer_pt           inner_free;
-    ngx_event_notify_peer_pt         inner_notify;
-    void                            *inner_data;
-    ngx_resolver_ctx_t              *resolver;
-
     ngx_http_fastcgi_ng_stream_t    *stream;
-    ngx_event_t                      timeout;        /* of the whole request */
-    ngx_connection_t                *timeout_ident;
 
     /* what u->conf was before OVERLOADED changed it */
     ngx_http_upstream_conf_t        *upstream_conf;
@@ -163,17 +154,8 @@ typedef struct {
     /* what process_header is to answer in place of a head */
     ngx_int_t                        signal;
 
-    ngx_uint_t                       attempts;
-
-    /* for the log */
-    ngx_str_t                       *pool_name;
-    ngx_msec_t                       queue_time;
-    ngx_msec_t                       connect_time;
-    ngx_msec_t                       first_byte_time;
-    uint32_t                         app_status;
     uint16_t                         stream_id;
 
-    unsigned                         started:1;
     unsigned                         queued:1;
     unsigned                         connected:1;
     unsigned                         answered:1;
@@ -191,6 +173,30 @@ typedef struct {
     unsigned                         in_get:1;
     unsigned                         drain:1;
     unsigned                         timed_out:1;
+
+    uint32_t                         app_status;
+    off_t                            stdin_length;   /* -1: unknown */
+
+    /* the balancer below us */
+    ngx_http_fastcgi_ng_upstream_t  *upstream;
+    ngx_event_get_peer_pt            inner_get;
+    ngx_event_free_peer_pt           inner_free;
+    ngx_event_notify_peer_pt         inner_notify;
+    void                            *inner_data;
+    ngx_resolver_ctx_t              *resolver;
+
+    ngx_http_fastcgi_ng_timeout_t   *timeout;        /* of the whole request */
+    ngx_uint_t                       attempts;
+
+    /* for the log */
+    ngx_str_t                       *pool_name;
+    ngx_msec_t                       queue_time;
+    ngx_msec_t                       connect_time;
+    ngx_msec_t                       first_byte_time;
+
+    ngx_str_t                        script_name;
+    ngx_str_t                        path_info;
+    ngx_str_t                        script_filename;
 } ngx_http_fastcgi_ng_ctx_t;
 
 
@@ -210,7 +216,6 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_connection_t                 connection;     /* must be the first */
     ngx_event_t                      read;
     ngx_event_t                      write;
-    ngx_event_t                      timer;
     ngx_event_t                      kick;
 
     ngx_http_fastcgi_ng_state_e      state;
@@ -244,6 +249,11 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         called:1;       /* after that */
     unsigned                         stdout_end:1;
     unsigned                         deaf:1;         /* takes no more STDIN */
+    unsigned                         sham_timer:1;   /* see stream_ready */
+    unsigned                         timing:1;       /* |timer| is set */
+
+    /* not cleared for each request: seldom used */
+    ngx_event_t                      timer;
 };
 
 
@@ -342,6 +352,8 @@ void ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
 void ngx_http_fastcgi_ng_stream_fail(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
     ngx_uint_t status);
+void ngx_http_fastcgi_ng_stream_timer(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_msec_t wait);
 ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
 ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);

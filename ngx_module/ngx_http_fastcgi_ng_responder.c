@@ -306,6 +306,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
     ngx_chain_t                     *cl, *body;
     ngx_http_upstream_t             *u;
     ngx_http_fastcgi_ng_ctx_t       *ctx;
+    ngx_http_fastcgi_ng_timeout_t   *timeout;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     u = r->upstream;
@@ -360,21 +361,23 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
 
     cl->next = NULL;
 
-    if (conf->request_timeout && ctx->timeout_ident == NULL) {
+    if (conf->request_timeout && ctx->timeout == NULL) {
 
-        ctx->timeout_ident = ngx_pcalloc(r->pool, sizeof(ngx_connection_t));
-        if (ctx->timeout_ident == NULL) {
+        timeout = ngx_pcalloc(r->pool, sizeof(ngx_http_fastcgi_ng_timeout_t));
+        if (timeout == NULL) {
             return NGX_ERROR;
         }
 
-        ctx->timeout_ident->fd = (ngx_socket_t) -1;
-        ctx->timeout_ident->data = r;
+        timeout->ident.fd = (ngx_socket_t) -1;
+        timeout->ident.data = r;
 
-        ctx->timeout.data = ctx->timeout_ident;
-        ctx->timeout.log = r->connection->log;
-        ctx->timeout.handler = ngx_http_fastcgi_ng_timeout_handler;
+        timeout->event.data = &timeout->ident;
+        timeout->event.log = r->connection->log;
+        timeout->event.handler = ngx_http_fastcgi_ng_timeout_handler;
 
-        ngx_add_timer(&ctx->timeout, conf->request_timeout);
+        ctx->timeout = timeout;
+
+        ngx_add_timer(&timeout->event, conf->request_timeout);
     }
 
     return NGX_OK;
@@ -781,8 +784,8 @@ ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
-    if (ctx->timeout.timer_set) {
-        ngx_del_timer(&ctx->timeout);
+    if (ctx->timeout && ctx->timeout->event.timer_set) {
+        ngx_del_timer(&ctx->timeout->event);
     }
 
     /* the client has what it wants, the application may not have ended yet */

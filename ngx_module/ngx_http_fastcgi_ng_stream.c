@@ -107,14 +107,18 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
         ngx_http_fastcgi_ng_free_streams = st->next;
 
     } else {
-        st = ngx_alloc(sizeof(ngx_http_fastcgi_ng_stream_t),
-                       r->connection->log);
+        st = ngx_calloc(sizeof(ngx_http_fastcgi_ng_stream_t),
+                        r->connection->log);
         if (st == NULL) {
             return NULL;
         }
+
+        st->timer.data = &st->connection;
+        st->timer.log = ngx_cycle->log;
+        st->timer.handler = ngx_http_fastcgi_ng_timer_handler;
     }
 
-    ngx_memzero(st, sizeof(ngx_http_fastcgi_ng_stream_t));
+    ngx_memzero(st, offsetof(ngx_http_fastcgi_ng_stream_t, timer));
 
     st->request = r;
     st->ctx = ctx;
@@ -154,10 +158,6 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
     st->write.write = 1;
     ngx_http_fastcgi_ng_set(&st->write, 0);
 
-    st->timer.data = c;
-    st->timer.log = c->log;
-    st->timer.handler = ngx_http_fastcgi_ng_timer_handler;
-
     st->kick.data = c;
     st->kick.log = c->log;
     st->kick.handler = ngx_http_fastcgi_ng_kick_handler;
@@ -166,6 +166,43 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
 
     /* while it waits, connect_timeout, which nginx sets, must not count */
     return st;
+}
+
+
+/* Its own timer: for a pause before connecting, or for END_REQUEST. */
+
+void
+ngx_http_fastcgi_ng_stream_timer(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_msec_t wait)
+{
+    st->timing = 1;
+    ngx_add_timer(&st->timer, wait);
+}
+
+
+static void
+ngx_http_fastcgi_ng_del_timer(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->timing) {
+        st->timing = 0;
+
+        if (st->timer.timer_set) {
+            ngx_del_timer(&st->timer);
+        }
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_del_write_timer(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->sham_timer) {
+        st->sham_timer = 0;
+        st->write.timer_set = 0;
+
+    } else if (st->write.timer_set) {
+        ngx_del_timer(&st->write);
+    }
 }
 
 
@@ -262,13 +299,9 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ngx_del_timer(&st->read);
     }
 
-    if (st->write.timer_set) {
-        ngx_del_timer(&st->write);
-    }
+    ngx_http_fastcgi_ng_del_write_timer(st);
 
-    if (st->timer.timer_set) {
-        ngx_del_timer(&st->timer);
-    }
+    ngx_http_fastcgi_ng_del_timer(st);
 
     if (st->read.posted) {
         ngx_delete_posted_event(&st->read);
@@ -381,10 +414,22 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     c = link->connection;
     c->idle = 0;
     c->log = st->connection.log;
-    c->read->log = c->log;
-    c->write->log = c->log;
 
     if (ngx_http_fastcgi_ng_starts_early(st)) {
+
+        if (st->ctx->in_get) {
+            /*
+             * nginx is about to set connect_timeout, which kick_handler()
+             * would delete again, for each request.  ngx_add_timer() leaves
+             * alone a timer that is set to the same time, and this one is in
+             * no tree: nobody but us deletes it meanwhile.
+             */
+            st->sham_timer = 1;
+            st->write.timer_set = 1;
+            st->write.timer.key = ngx_current_msec
+                             + st->request->upstream->conf->connect_timeout;
+        }
+
         ngx_post_event(&st->kick, &ngx_posted_events);
         return;
     }
@@ -495,6 +540,7 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
     ngx_http_fastcgi_ng_stream_t  *st;
 
     st = ev->data;
+    st->timing = 0;
 
     if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
         ngx_http_fastcgi_ng_pool_retry(st);
@@ -609,9 +655,7 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
         return;
     }
 
-    if (st->write.timer_set) {
-        ngx_del_timer(&st->write);
-    }
+    ngx_http_fastcgi_ng_del_write_timer(st);
 
     if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
         ngx_http_fastcgi_ng_start(st);
@@ -873,9 +917,7 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
     st->state = ev->error ? NGX_HTTP_FASTCGI_NG_FAILED
                           : NGX_HTTP_FASTCGI_NG_OVER;
 
-    if (st->timer.timer_set) {
-        ngx_del_timer(&st->timer);
-    }
+    ngx_http_fastcgi_ng_del_timer(st);
 
     switch (ev->error) {
 
@@ -1017,7 +1059,6 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
 
     case FCNG_EV_STDOUT_END:
         st->stdout_end = 1;
-        ngx_add_timer(&st->timer, NGX_HTTP_FASTCGI_NG_END_TIME);
         break;
 
     case FCNG_EV_END:
@@ -1220,6 +1261,12 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     }
 
     ngx_http_fastcgi_ng_set(&st->read, ready);
+
+    if (st->stdout_end && !st->timing
+        && st->state == NGX_HTTP_FASTCGI_NG_READY)
+    {
+        ngx_http_fastcgi_ng_stream_timer(st, NGX_HTTP_FASTCGI_NG_END_TIME);
+    }
 
     if (!ready
         && ngx_handle_read_event(st->link->connection->read, 0) != NGX_OK)
