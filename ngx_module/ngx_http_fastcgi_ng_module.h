@@ -303,7 +303,8 @@ struct ngx_http_fastcgi_ng_pool_s {
 };
 
 
-#define NGX_HTTP_FASTCGI_NG_SCRATCH  16384
+/* 16 KiB of a response with head and record headers, in one read. */
+#define NGX_HTTP_FASTCGI_NG_SCRATCH  (16384 + 1024)
 
 
 #define ngx_http_fastcgi_ng_now()  ((uint64_t) ngx_current_msec * 1000)
