@@ -252,6 +252,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         stdout_end:1;
     unsigned                         deaf:1;         /* takes no more STDIN */
     unsigned                         sham_timer:1;   /* see stream_ready */
+    unsigned                         timing:1;       /* |timer| is set */
 
     /* not cleared for each request: seldom used */
     ngx_event_t                      timer;
@@ -304,7 +305,8 @@ struct ngx_http_fastcgi_ng_pool_s {
 };
 
 
-#define NGX_HTTP_FASTCGI_NG_SCRATCH  16384
+/* 16 KiB of a response with head and record headers, in one read. */
+#define NGX_HTTP_FASTCGI_NG_SCRATCH  (16384 + 1024)
 
 
 #define ngx_http_fastcgi_ng_now()  ((uint64_t) ngx_current_msec * 1000)
@@ -358,6 +360,8 @@ void ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
 void ngx_http_fastcgi_ng_stream_fail(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
     ngx_uint_t status);
+void ngx_http_fastcgi_ng_stream_timer(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_msec_t wait);
 ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
 ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);

@@ -358,7 +358,7 @@ ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
 
     if (st->ctx->pause) {
         st->ctx->pause = 0;
-        ngx_add_timer(&st->timer, FCNG_REPLAY_PAUSE_US / 1000);
+        ngx_http_fastcgi_ng_stream_timer(st, FCNG_REPLAY_PAUSE_US / 1000);
         return NGX_AGAIN;
     }
 
@@ -429,7 +429,7 @@ ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
 
     if (pause) {
         st->connect_err = err;
-        ngx_add_timer(&st->timer, (ngx_msec_t) (pause / 1000));
+        ngx_http_fastcgi_ng_stream_timer(st, (ngx_msec_t) (pause / 1000));
         return NGX_AGAIN;
     }
 

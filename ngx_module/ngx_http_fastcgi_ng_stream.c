@@ -169,6 +169,30 @@ ngx_http_fastcgi_ng_stream_create(ngx_http_request_t *r,
 }
 
 
+/* Its own timer: for a pause before connecting, or for END_REQUEST. */
+
+void
+ngx_http_fastcgi_ng_stream_timer(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_msec_t wait)
+{
+    st->timing = 1;
+    ngx_add_timer(&st->timer, wait);
+}
+
+
+static void
+ngx_http_fastcgi_ng_del_timer(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->timing) {
+        st->timing = 0;
+
+        if (st->timer.timer_set) {
+            ngx_del_timer(&st->timer);
+        }
+    }
+}
+
+
 static void
 ngx_http_fastcgi_ng_del_write_timer(ngx_http_fastcgi_ng_stream_t *st)
 {
@@ -277,11 +301,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
 
     ngx_http_fastcgi_ng_del_write_timer(st);
 
-    /* only these two set it */
-
-    if (st->timer.timer_set) {
-        ngx_del_timer(&st->timer);
-    }
+    ngx_http_fastcgi_ng_del_timer(st);
 
     if (st->read.posted) {
         ngx_delete_posted_event(&st->read);
@@ -520,6 +540,7 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
     ngx_http_fastcgi_ng_stream_t  *st;
 
     st = ev->data;
+    st->timing = 0;
 
     if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
         ngx_http_fastcgi_ng_pool_retry(st);
@@ -896,9 +917,7 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
     st->state = ev->error ? NGX_HTTP_FASTCGI_NG_FAILED
                           : NGX_HTTP_FASTCGI_NG_OVER;
 
-    if (st->stdout_end && st->timer.timer_set) {
-        ngx_del_timer(&st->timer);
-    }
+    ngx_http_fastcgi_ng_del_timer(st);
 
     switch (ev->error) {
 
@@ -1243,10 +1262,10 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
 
     ngx_http_fastcgi_ng_set(&st->read, ready);
 
-    if (st->stdout_end && st->state == NGX_HTTP_FASTCGI_NG_READY
-        && !st->timer.timer_set)
+    if (st->stdout_end && !st->timing
+        && st->state == NGX_HTTP_FASTCGI_NG_READY)
     {
-        ngx_add_timer(&st->timer, NGX_HTTP_FASTCGI_NG_END_TIME);
+        ngx_http_fastcgi_ng_stream_timer(st, NGX_HTTP_FASTCGI_NG_END_TIME);
     }
 
     if (!ready

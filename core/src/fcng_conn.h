@@ -23,12 +23,12 @@ struct fcng_conn {
     uint16_t last_id;
     int error;            /* first failure; sticks */
     bool spoiled;         /* works, but must not serve another request */
-    fcng_mux mux;         /* shared */
     fcng_str in;          /* fed, not consumed */
     fcng_reader reader;
-    fcng_writer writer;
     size_t small_len;     /* content of a discrete record so far */
     char small[FCNG_VALUES_MAX];
+    fcng_writer writer;
+    fcng_mux mux;         /* shared */
 };
 
 #endif

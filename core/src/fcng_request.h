@@ -33,7 +33,7 @@ struct fcng_request {
     fcng_sink sink;
     fcng_outflow in;    /* STDIN */
     fcng_outflow data;  /* DATA */
-    unsigned first, count; /* in |slice| */
+    unsigned first, count; /* in |slice|: offered, not yet framed */
     fcng_request *next; /* among those kept for later */
 
     /* on a shared connection */
@@ -45,8 +45,7 @@ struct fcng_request {
     bool overrun;       /* the host was told that it is more */
     bool direct;        /* the host may read it straight into place */
 
-    /* ring of offered slices, not yet framed; last, as it is not cleared */
-    fcng_str slice[FCNG_REQUEST_SLICES];
+    fcng_str slice[FCNG_REQUEST_SLICES]; /* the last: not cleared */
 };
 
 void fcng_request_init(fcng_request *request, fcng_conn *conn, uint16_t id,
