@@ -776,6 +776,11 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
 static void
 ngx_http_fastcgi_ng_pool_delete(ngx_http_fastcgi_ng_pool_t *pool)
 {
+    if (pool->timer.timer_set) {
+        /* at exit too: nginx's resolver deletes its own after us */
+        ngx_del_timer(&pool->timer);
+    }
+
     fcng_pool_del(pool->fcng);
     fcng_share_detach(pool->seat);
     ngx_free(pool);
@@ -816,10 +821,6 @@ ngx_http_fastcgi_ng_pools_sweep(void)
         }
 
         *where = pool->next;
-
-        if (pool->timer.timer_set) {
-            ngx_del_timer(&pool->timer);
-        }
 
         ngx_http_fastcgi_ng_pool_delete(pool);
 

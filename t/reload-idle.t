@@ -13,6 +13,7 @@ use Time::HiRes qw(time);
 
 sub reloads {
     my ($host) = @_;
+    return pass('one process alone does not reload') if !$host->reloads;
     my $app = FCNG::App->new(request => sub {
         my ($r) = @_;
         $r->out("Content-Type: text/plain\r\n\r\nbegin ");

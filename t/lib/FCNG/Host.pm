@@ -221,6 +221,8 @@ sub open_files {
 sub baseline {
     my ($self) = @_;
     $self->{baseline} = {};
+    # A process that is there has not opened what it needs yet.
+    sleep 1 if $ENV{FCNG_VALGRIND};
     # The connection of the request that found it ready may still be open.
     wait_until(3, sub {
         my $sockets = 0;
