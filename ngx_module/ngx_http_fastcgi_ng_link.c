@@ -78,6 +78,8 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
         return NULL;
     }
 
+    ngx_memzero(&options, sizeof(fcng_conn_options));
+
     options.keep_conn = pool->keep_conn;
     options.split_large_params = pool->options.split_large_params;
 
