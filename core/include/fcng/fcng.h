@@ -843,7 +843,7 @@ enum fcng_pool_verdict {
 fcng_pool *fcng_pool_new(const fcng_mem *mem,
                          const fcng_pool_options *options);
 
-/* The host has closed and removed every connection before. */
+/* The host has removed and closed every connection before. */
 void fcng_pool_del(fcng_pool *pool);
 
 /* Replaces the limits at run time, also below what is in use. */
@@ -878,12 +878,14 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
 /*
  * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool
  * keeps the connection as idle.  False: the pool has forgotten it, close it.
- * Afterwards ask fcng_pool_next().
+ * Afterwards ask fcng_pool_next(): that gives the place of a closed connection
+ * to whoever waits, also in another process, so it comes after close().
  */
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
                        uint64_t now_us);
 
-/* A connection, idle or busy, is gone.  Afterwards ask fcng_pool_next(). */
+/* A connection, idle or busy, is gone or to be closed now.  Afterwards ask
+   fcng_pool_next(), as above. */
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn);
 
 /*
@@ -899,11 +901,13 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
 /*
  * An idle connection to close now, already forgotten by the pool, or NULL:
  * idle too long, too old, over max_idle, or in the way of another request that
- * got no byte yet (the yield rule, docs/architecture.md).  Call until NULL.
+ * got no byte yet (the yield rule, docs/architecture.md).  Close it and call
+ * again, until NULL: each call gives the place of the one before away.
  */
 fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us);
 
-/* As expire, but any idle connection: for reload and graceful stop. */
+/* As expire, but any idle connection: for reload and graceful stop.  Until
+   NULL, too. */
 fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool);
 
 /* When fcng_pool_expire() or fcng_pool_next() wants to be asked, or
