@@ -156,6 +156,7 @@ static void test_a_limit_counts_all_processes(void **state)
     assert_int_equal(row.gauge[FCNG_GAUGE_CONNECTIONS], 2);
     assert_int_equal(row.gauge[FCNG_GAUGE_ACTIVE], 2);
     assert_int_equal(row.gauge[FCNG_GAUGE_WAITING], 1);
+    assert_int_equal(fcng_share_busy(s.seat[1]), 3);
     assert_int_equal(row.count[FCNG_COUNT_OPENED], 2);
     assert_int_equal(row.count[FCNG_COUNT_QUEUED], 1);
     /* the one that closes hands its place over and wakes the one that waits */
