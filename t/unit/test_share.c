@@ -302,6 +302,28 @@ static void test_two_pools_of_one_process(void **state)
     finish(&s);
 }
 
+/* Whoever was given a place is not given the next before it has come for the
+   first: it may have nobody else who has waited as long. */
+static void test_one_place_at_a_time_is_given(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 3, 2);
+    fcng_pool_conn a = { 0 }, b = { 0 };
+    fcng_pool_wait w = { 0 }, y = { 0 };
+    open_one(s.pool[0], &a, T0);
+    open_one(s.pool[0], &b, T0);
+    assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
+    assert_int_equal(ask(s.pool[2], &y, T0 + 1), FCNG_POOL_WAIT);
+    gone(s.pool[0], &a);
+    gone(s.pool[0], &b);
+    assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
+    assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_OPEN);
+    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[2]);
+    finish(&s);
+}
+
 /* A newcomer of one process does not overtake those who wait elsewhere. */
 static void test_a_newcomer_waits_behind_others(void **state)
 {
@@ -757,6 +779,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_long_queue_keeps_its_order),
     cmocka_unit_test(test_without_a_queue_idle_ones_give_way),
     cmocka_unit_test(test_two_pools_of_one_process),
+    cmocka_unit_test(test_one_place_at_a_time_is_given),
     cmocka_unit_test(test_a_newcomer_waits_behind_others),
     cmocka_unit_test(test_a_place_nobody_needs_goes_on),
     cmocka_unit_test(test_who_waits_looks_again_by_itself),
