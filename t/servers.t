@@ -253,7 +253,7 @@ my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS}) : sort keys %parts;
 FCNG::Hosts->each(@hosts, sub {
     my ($host) = @_;
     for (@parts) {
-        my $many = /elsewhere/ && !$host->single;
+        my $many = /elsewhere/ && $host->reloads;
         $host->another($_, $many ? (workers => 4, mpm => 'prefork')
             : (workers => 1), $parts{$_});
     }

@@ -220,7 +220,6 @@ sub processes {
     is($row->{idle}, 3, 'which are idle');
     is($row->{processes}, scalar(() = $host->workers), 'every process is there');
     $_->close for @clients;
-    return if !$host->reloads;
 
     ok($host->reload, 'reload');
     $row = at_rest($host, $address);
@@ -266,6 +265,6 @@ FCNG::Hosts->each(@hosts, sub {
     queue($host, $queue);
 
     # Apache's processes serve one request each then.
-    $host->another('several processes', workers => 4,
-        mpm => $host->single ? 'worker' : 'prefork', \&processes);
+    $host->another('several processes', workers => 4, mpm => 'prefork',
+        \&processes) if $host->reloads;
 });
