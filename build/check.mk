@@ -37,6 +37,9 @@ PERL_TESTS := $(sort $(wildcard t/*.t))
 SLOW_TESTS := $(sort $(wildcard t/slow/*.t))
 HOSTS ?= apache nginx
 
+# What processes share, with processes of one request each.
+PREFORKED := t/limits.t
+
 # The Responder under each way to wait for events and to serve, and with
 # requests of nginx that all go the way of those with a body.
 VARIED := $(sort $(wildcard t/responder-*.t))
@@ -49,7 +52,8 @@ VARIANTS = $(if $(strip $(NGINX_MISSING)),,\
 	$(call vary,nginx,FCNG_NGINX_EVENTS=select),\
 	-s 'source of nginx missing')) \
 	$(if $(strip $(APACHE_MISSING)),,\
-	$(call vary,apache,FCNG_MPM=prefork) $(call vary,apache,FCNG_MPM=worker))
+	$(call vary,apache,FCNG_MPM=prefork) $(call vary,apache,FCNG_MPM=worker) \
+	$(foreach t,$(PREFORKED),$(t)@FCNG_HOSTS=apache$(comma)FCNG_MPM=prefork))
 
 abs-if-built = $(if $(strip $($(1)_MISSING)),,$(TOP)/$(2))
 check-env = FCNG_TOP='$(TOP)' FCNG_OUT='$(TOP)/$(O)' \

@@ -3,13 +3,15 @@
  * mod_fastcgi_ng: what its files know of each other.
  *
  *   app       what FastCgiNgPool names: addresses, limits, allowed folders
- *   backend   one address of an app in this process: pool, queue, health
+ *   backend   one address in this process: pool, queue, health; of each app
+ *             that has it with the same limits
  *   conn      one connection to a backend
  *   task      one request on its way through a backend
  *
  * An app is made when the configuration is read and never changes.  A backend
- * lives as long as the child process.  A conn belongs to its backend while it
- * is idle and to one task while it is busy.  A task lives in r->pool.
+ * lives as long as the child process; what processes know of each other as
+ * long as the server, over reloads.  A conn belongs to its backend while it is
+ * idle and to one task while it is busy.  A task lives in r->pool.
  */
 #ifndef FASTCGI_NG_H
 #define FASTCGI_NG_H
@@ -26,13 +28,13 @@
 #include "ap_expr.h"
 #include "ap_mmn.h"
 #include "apr_strings.h"
-#include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 #include "apr_thread_proc.h"
 
 #include <fcng/fcng.h>
 
 #define FASTCGI_NG_HANDLER "fastcgi-ng:"
+#define FASTCGI_NG_STATUS_HANDLER "fastcgi-ng-status"
 
 extern module AP_MODULE_DECLARE_DATA fastcgi_ng_module;
 APLOG_USE_MODULE(fastcgi_ng);
@@ -44,6 +46,7 @@ typedef struct fastcgi_ng_child_t fastcgi_ng_child_t;
 
 typedef struct fastcgi_ng_address_t {
     const char *text; /* as the operator typed it; names it in the logs */
+    const char *key;  /* the same for each way to type it */
     enum fcng_address_kind kind;
     const char *host; /* NULL: this machine */
     const char *port;
@@ -72,6 +75,7 @@ typedef struct fastcgi_ng_server_conf_t {
     apr_hash_t *apps;          /* by name, the main server's among them */
     apr_array_header_t *uses;  /* fastcgi_ng_use_t, of this server only */
     fastcgi_ng_child_t *child; /* the main server's, in a child process */
+    struct fastcgi_ng_shared_t *shared; /* the main server's */
 } fastcgi_ng_server_conf_t;
 
 typedef struct fastcgi_ng_param_t {
@@ -102,6 +106,7 @@ typedef struct fastcgi_ng_dir_conf_t {
 } fastcgi_ng_dir_conf_t;
 
 #define FASTCGI_NG_STDERR_OFF (-2)
+#define FASTCGI_NG_ADDRESSES_MAX 64 /* of an app; a bit each in |failed| */
 
 /* fastcgi_ng_config.c */
 extern const command_rec fastcgi_ng_commands[];
@@ -201,6 +206,9 @@ typedef struct fastcgi_ng_task_t {
 
     /* this attempt */
     fastcgi_ng_backend_t *backend;
+    int at;                      /* which of the app's addresses */
+    bool probe;                  /* it tells whether the server is back */
+    bool answered;               /* and the backend knows */
     fastcgi_ng_conn_t *conn;
     fcng_request *request;
     bool reused;
@@ -233,6 +241,8 @@ typedef struct fastcgi_ng_task_t {
     /* all attempts */
     unsigned tries;
     unsigned turn;               /* which address comes first */
+    int prefer;                  /* the same address again; -1: any */
+    apr_uint64_t failed;         /* a bit for each that failed this request */
     uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;
     uint64_t end_us;             /* FastCgiNgRequestTimeout, or FCNG_NEVER */
     apr_uint32_t app_status;
@@ -269,21 +279,26 @@ void fastcgi_ng_notes(fastcgi_ng_task_t *task);
 /* ---------------------------------------------------------------- pool --- */
 
 struct fastcgi_ng_backend_t {
-    const fastcgi_ng_app_t *app;
     const fastcgi_ng_address_t *address;
     fastcgi_ng_child_t *child;
     apr_thread_mutex_t *mutex; /* all below */
     fcng_pool *pool;
+    fcng_seat *seat;           /* NULL: its numbers are not shared */
     fastcgi_ng_conn_t *idle;
-    unsigned fails;            /* failed connects in a row */
-    uint64_t down_until_us;    /* others are preferred until then */
-    uint64_t refused;          /* requests that failed since it went down */
+    fcng_health health;
+    uint64_t refused;          /* attempts that failed since it went down */
     bool down_told;
     fcng_rate connect_rate;    /* of lines about failed connects */
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;
 };
+
+/* What one thread or process rings and another polls. */
+typedef struct fastcgi_ng_bell_t {
+    int in;  /* -1: there is none */
+    int out; /* the same descriptor where there is eventfd() */
+} fastcgi_ng_bell_t;
 
 struct fastcgi_ng_child_t {
     apr_pool_t *pool;
@@ -292,28 +307,61 @@ struct fastcgi_ng_child_t {
     atomic_bool stopping;         /* nothing is kept any more */
     atomic_bool aborting;         /* nor is any request served to its end */
     struct fastcgi_ng_service_t *service;
+    struct fastcgi_ng_shared_t *shared;
+    fcng_share *share;            /* NULL: this process is alone */
+    bool in_use;                  /* a backend outlived its requests' end */
 };
 
 /* fastcgi_ng_pool.c */
 apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s);
 void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
+/* The server as |task| sees it. */
+void fastcgi_ng_backend_look(fastcgi_ng_backend_t *backend,
+                             fcng_candidate *candidate);
 /*
  * A connection for |task|: task->conn, busy, idle before or new.  FCNG_OK, or
- * FCNG_ERR_CONNECT (told), FCNG_ERR_QUEUE_FULL, FCNG_ERR_QUEUE_TIMEOUT,
- * FCNG_ERR_NOMEM, FCNG_ERR_CLOSED (the client has gone), FCNG_ERR_TIMEOUT
- * (the request has used up its time).
+ * FCNG_AGAIN (|room|: it would have to wait), FCNG_ERR_CONNECT (told and
+ * counted), FCNG_ERR_QUEUE_FULL, FCNG_ERR_QUEUE_TIMEOUT, FCNG_ERR_NOMEM,
+ * FCNG_ERR_CLOSED (the client has gone), FCNG_ERR_TIMEOUT (the request has
+ * used up its time).
  */
+typedef struct fastcgi_ng_ask_t {
+    enum fcng_pool_need need;
+    bool room;    /* not in a queue */
+    bool patient; /* there is no other server: wait for one that restarts */
+} fastcgi_ng_ask_t;
 int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
-                               enum fcng_pool_need need, bool patient);
+                               const fastcgi_ng_ask_t *ask);
 void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
-/* Gives task->conn back, kept or closed. */
-void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable);
-bool fastcgi_ng_backend_is_down(fastcgi_ng_backend_t *backend, uint64_t now);
+/* A record of the application came: the server is in good health. */
+void fastcgi_ng_backend_answered(fastcgi_ng_task_t *task);
+/* Gives task->conn back, kept or closed, and counts how the attempt ended;
+   |retried|: and that another one follows a failure. */
+void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
+                                const fcng_outcome *outcome,
+                                enum fcng_counter counter, bool retried);
 /* What is due: idle connections that are too old, waiters. */
 void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
 /* Drops |conn| when it is idle and no longer alive. */
 void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *backend,
                                 const fastcgi_ng_conn_t *conn);
+
+/* fastcgi_ng_shared.c: what the processes of the server share. */
+/* In the parent: memory and bells, once. */
+void fastcgi_ng_shared_prepare(apr_pool_t *ptemp, server_rec *main_server);
+/* In a child: child->share, or NULL after telling. */
+void fastcgi_ng_shared_join(fastcgi_ng_child_t *child);
+void fastcgi_ng_shared_leave(fastcgi_ng_child_t *child);
+/* The seat at |address|, or NULL. */
+fcng_seat *fastcgi_ng_shared_attach(fastcgi_ng_child_t *child,
+                                    const fastcgi_ng_address_t *address);
+/* What other processes ring for this one, or NULL. */
+const fastcgi_ng_bell_t *fastcgi_ng_shared_bell(
+    const fastcgi_ng_child_t *child);
+
+/* fastcgi_ng_status.c */
+int fastcgi_ng_status(request_rec *r, fastcgi_ng_child_t *child);
+void fastcgi_ng_status_hooks(apr_pool_t *p); /* a section in mod_status */
 
 /* fastcgi_ng_service.c */
 apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child);
@@ -325,7 +373,8 @@ void fastcgi_ng_service_wake(fastcgi_ng_child_t *child);
 
 /* ------------------------------------------------------------------ io --- */
 
-/* fastcgi_ng_io.c: the only file that touches a descriptor. */
+/* fastcgi_ng_io.c and fastcgi_ng_watch.c: the only files that touch a
+   descriptor. */
 
 uint64_t fastcgi_ng_now(void); /* microseconds, monotonic */
 
@@ -386,8 +435,21 @@ bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait);
 
+/* fastcgi_ng_watch.c */
+
+/* False: no descriptors; such a bell may be rung and closed. */
+bool fastcgi_ng_bell_open(fastcgi_ng_bell_t *bell);
+void fastcgi_ng_bell_ring(const fastcgi_ng_bell_t *bell);
+void fastcgi_ng_bell_close(fastcgi_ng_bell_t *bell);
+/* Sleeps until |bell| rings, the client leaves or |ms| have passed.  False:
+   the client has left. */
+bool fastcgi_ng_bell_wait(const fastcgi_ng_bell_t *bell,
+                          const fastcgi_ng_task_t *task, int ms);
+
 typedef struct fastcgi_ng_watch_t fastcgi_ng_watch_t;
-fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool);
+/* |shared|: another bell that ends the waiting, or NULL. */
+fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool,
+                                            const fastcgi_ng_bell_t *shared);
 void fastcgi_ng_watch_wake(fastcgi_ng_watch_t *watch);
 void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch);
 bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn);

@@ -14,7 +14,6 @@
 #define UNSET (-1)
 #define WHY_LEN 1024
 #define RATE_MAX 1000000
-#define ADDRESSES_MAX 64 /* a bit each in get_connection() */
 
 static fastcgi_ng_server_conf_t *server_conf(server_rec *s)
 {
@@ -166,7 +165,7 @@ static const char *add_address(cmd_parms *cmd, fastcgi_ng_app_t *app,
     fastcgi_ng_address_t *address;
     fcng_address parsed;
     fcng_str in = { text, strlen(text) };
-    char why[WHY_LEN];
+    char why[WHY_LEN], key[FCNG_SHARE_KEY];
     apr_size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
     if (fcng_address_parse(&parsed, in, why, sizeof(why)) != FCNG_OK) {
@@ -178,12 +177,14 @@ static const char *add_address(cmd_parms *cmd, fastcgi_ng_app_t *app,
                             "socket \"%s\" is too long: this system takes "
                             "%d bytes", app->name, text, (int)room);
     }
-    if (app->addresses->nelts == ADDRESSES_MAX) {
+    if (app->addresses->nelts == FASTCGI_NG_ADDRESSES_MAX) {
         return apr_psprintf(cmd->pool, "FastCgiNgPool %s: at most %d "
-                            "addresses", app->name, ADDRESSES_MAX);
+                            "addresses", app->name, FASTCGI_NG_ADDRESSES_MAX);
     }
     address = apr_array_push(app->addresses);
     address->text = apr_pstrdup(cmd->pool, text);
+    fcng_address_text(&parsed, key, sizeof(key));
+    address->key = apr_pstrdup(cmd->pool, key);
     address->kind = parsed.kind;
     address->host = parsed.host.len > 0 ? dup_str(cmd->pool, parsed.host)
                                         : "localhost";

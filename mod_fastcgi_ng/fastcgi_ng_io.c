@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The socket pump: connect, read, write, wait.  The only file of this module
- * that touches a descriptor.
+ * The socket pump: connect, read, write, wait.  This file touches the
+ * descriptors of applications and clients.
  *
  * A connection's descriptor is blocking with a short receive timeout; every
  * call but one says MSG_DONTWAIT.  The one is the read right after a request
@@ -261,34 +261,42 @@ static void copy_names(name_list *names, const struct addrinfo *ai)
     }
 }
 
-/* What the host name stands for, asked again from time to time; outside the
-   backend's mutex, because a resolver may take seconds. */
-static void look_up(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend,
-                    name_list *names)
+/* What is known of the name.  True: it is to be asked anew, by one thread;
+   the others go on with what was true before. */
+static bool known_names(fastcgi_ng_backend_t *backend, name_list *names)
 {
-    struct addrinfo *list;
-    uint64_t now = fastcgi_ng_now();
+    uint64_t now;
+    bool stale;
 
-    dial->resolved = true;
     apr_thread_mutex_lock(backend->mutex);
-    copy_names(names,
-               now - backend->names_us < NAMES_US ? backend->names : NULL);
+    now = fastcgi_ng_now();
+    stale = now - backend->names_us >= NAMES_US;
+    if (stale) {
+        backend->names_us = now;
+    }
+    copy_names(names, backend->names);
     apr_thread_mutex_unlock(backend->mutex);
-    if (names->n > 0) {
+    return stale || names->n == 0;
+}
+
+/* Outside the backend's mutex, because a resolver may take seconds. */
+static void ask_names(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend,
+                      name_list *names)
+{
+    struct addrinfo *list = resolve(backend->address, &dial->what);
+
+    if (list == NULL) {
+        dial->resolved = names->n > 0;
         return;
     }
-    list = resolve(backend->address, &dial->what);
-    dial->resolved = list != NULL;
     copy_names(names, list);
-    if (list != NULL) {
-        apr_thread_mutex_lock(backend->mutex);
-        if (backend->names != NULL) {
-            freeaddrinfo(backend->names);
-        }
-        backend->names = list;
-        backend->names_us = now;
-        apr_thread_mutex_unlock(backend->mutex);
+    apr_thread_mutex_lock(backend->mutex);
+    if (backend->names != NULL) {
+        freeaddrinfo(backend->names);
     }
+    backend->names = list;
+    backend->names_us = fastcgi_ng_now();
+    apr_thread_mutex_unlock(backend->mutex);
 }
 
 void fastcgi_ng_io_forget_names(fastcgi_ng_backend_t *backend)
@@ -299,23 +307,52 @@ void fastcgi_ng_io_forget_names(fastcgi_ng_backend_t *backend)
     }
 }
 
-static int connect_tcp(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend)
+static int connect_names(fastcgi_ng_dial_t *dial, const name_list *names)
 {
-    name_list names;
     int i, fd = -1;
 
-    look_up(dial, backend, &names);
-    for (i = 0; i < names.n && fd < 0; i++) {
-        fd = connect_once(dial, (struct sockaddr *)&names.addr[i],
-                          names.len[i]);
+    for (i = 0; i < names->n && fd < 0; i++) {
+        fd = connect_once(dial, (const struct sockaddr *)&names->addr[i],
+                          names->len[i]);
         if (dial->timed_out || dial->task->client_gone) {
             break;
         }
     }
-    if (fd < 0 && names.n > 0) {
-        apr_thread_mutex_lock(backend->mutex);
-        backend->names_us = 0; /* perhaps it has moved */
-        apr_thread_mutex_unlock(backend->mutex);
+    return fd;
+}
+
+static bool same_names(const name_list *a, const name_list *b)
+{
+    int i;
+
+    for (i = 0; i < a->n && i < b->n; i++) {
+        if (a->len[i] != b->len[i]
+            || memcmp(&a->addr[i], &b->addr[i], a->len[i]) != 0) {
+            return false;
+        }
+    }
+    return a->n == b->n;
+}
+
+/* Each address of the name; when none takes a connection, perhaps the name has
+   moved. */
+static int connect_tcp(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend)
+{
+    name_list names, before;
+    bool asked = known_names(backend, &names);
+    int fd;
+
+    if (asked) {
+        ask_names(dial, backend, &names);
+    }
+    fd = connect_names(dial, &names);
+    if (fd >= 0 || asked || dial->task->client_gone) {
+        return fd;
+    }
+    before = names;
+    ask_names(dial, backend, &names);
+    if (!dial->timed_out && !same_names(&names, &before)) {
+        fd = connect_names(dial, &names);
     }
     return fd;
 }
@@ -598,98 +635,4 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
           || (rc > 0 && n == 2 && !client->secondary && !wait->client
               && (pfd[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
     wait->timed_out = rc == 0 && fastcgi_ng_now() >= wait->until_us;
-}
-
-/* --------------------------------------- the service thread's watching --- */
-
-#define WATCH_MAX 1024 /* idle connections watched at once; more: by time */
-
-struct fastcgi_ng_watch_t {
-    int wake[2];
-    atomic_bool woken; /* a byte is in the pipe */
-    int n;
-    struct pollfd pfd[1 + WATCH_MAX];
-    fastcgi_ng_backend_t *backend[1 + WATCH_MAX];
-    const fastcgi_ng_conn_t *conn[1 + WATCH_MAX];
-};
-
-static apr_status_t watch_close(void *data)
-{
-    fastcgi_ng_watch_t *watch = data;
-
-    close(watch->wake[0]);
-    close(watch->wake[1]);
-    return APR_SUCCESS;
-}
-
-fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool)
-{
-    fastcgi_ng_watch_t *watch = apr_pcalloc(pool, sizeof(*watch));
-    int i;
-
-    if (pipe(watch->wake) < 0) {
-        return NULL;
-    }
-    for (i = 0; i < 2; i++) {
-        fcntl(watch->wake[i], F_SETFD, FD_CLOEXEC);
-        fcntl(watch->wake[i], F_SETFL, O_NONBLOCK);
-    }
-    apr_pool_cleanup_register(pool, watch, watch_close,
-                              apr_pool_cleanup_null);
-    atomic_init(&watch->woken, false);
-    fastcgi_ng_watch_clear(watch);
-    return watch;
-}
-
-void fastcgi_ng_watch_wake(fastcgi_ng_watch_t *watch)
-{
-    if (!atomic_exchange(&watch->woken, true)) {
-        ssize_t n = write(watch->wake[1], "", 1);
-
-        (void)n; /* a full pipe wakes as well */
-    }
-}
-
-void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch)
-{
-    watch->n = 1;
-    watch->pfd[0].fd = watch->wake[0];
-    watch->pfd[0].events = POLLIN;
-}
-
-bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn)
-{
-    if (watch->n > WATCH_MAX) {
-        return false;
-    }
-    watch->pfd[watch->n].fd = conn->fd;
-    watch->pfd[watch->n].events = POLLIN;
-    watch->backend[watch->n] = conn->backend;
-    watch->conn[watch->n] = conn;
-    watch->n++;
-    return true;
-}
-
-void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
-                           void (*ready)(fastcgi_ng_backend_t *backend,
-                                         const fastcgi_ng_conn_t *conn))
-{
-    char drain[64];
-    int i, ms = until_us == FCNG_NEVER ? -1 : ms_until(until_us, INT_MAX);
-    int rc = poll(watch->pfd, (nfds_t)watch->n, ms);
-
-    if (rc <= 0) {
-        return;
-    }
-    if (watch->pfd[0].revents != 0) {
-        atomic_store(&watch->woken, false);
-        while (read(watch->wake[0], drain, sizeof(drain)) > 0) {
-            continue;
-        }
-    }
-    for (i = 1; i < watch->n; i++) {
-        if (watch->pfd[i].revents != 0) {
-            ready(watch->backend[i], watch->conn[i]);
-        }
-    }
 }

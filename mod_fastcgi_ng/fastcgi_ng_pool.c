@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The pools of a child process: the core's fcng_pool of each address under a
- * mutex, the connections behind it, and one condition for each request that
- * waits.
+ * mutex, the connections behind it, and one bell for each request that waits.
  *
- * No call that may block is made with a mutex held.  A connection that is
- * handed out has left the list of idle ones, so nobody else knows of it.  The
- * time is asked with the mutex held, or it would go backwards for the pool.
+ * No call that may block is made with a mutex held.  close() is none, and is
+ * made with it: the pool gives a closed connection's place to others, who must
+ * not connect before.  A connection that is handed out has left the list of
+ * idle ones, so nobody else knows of it.  The time is asked with the mutex
+ * held, or it would go backwards for the pool.
  */
 #include "fastcgi_ng.h"
 
-#define CLIENT_CHECK_US 200000 /* a waiting request looks for its client */
+#include <unistd.h>
+
+#define CLIENT_CHECK_MS 200    /* where nothing tells of a client's leaving */
+#define LOOK_MS 100            /* where no service thread tells of a place */
+#define LONG_MS 1000           /* or of httpd's being told to stop */
 #define WATCH_AFTER_US 200000  /* idle connections are watched after that */
 #define CONNECT_LINES 5        /* lines a second about failed connects */
 
 typedef struct waiter_t {
     fcng_pool_wait link;
-    apr_thread_cond_t *cond;
+    fastcgi_ng_bell_t bell;
     bool done;
     enum fcng_pool_verdict verdict;
     fcng_pool_conn *conn;
@@ -74,7 +79,7 @@ static void serve_queue(fastcgi_ng_backend_t *b, uint64_t now)
         waiter->verdict = verdict;
         waiter->conn = link;
         waiter->done = true;
-        apr_thread_cond_signal(waiter->cond);
+        fastcgi_ng_bell_ring(&waiter->bell);
     }
 }
 
@@ -118,14 +123,15 @@ static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd)
     return conn;
 }
 
-/* A connection that turned out dead: forgotten, closed. */
+/* A kept connection that turned out dead: forgotten, closed. */
 static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
 {
     apr_thread_mutex_lock(b->mutex);
+    fcng_pool_count(b->pool, FCNG_COUNT_STALE);
     fcng_pool_remove(b->pool, &conn->link);
+    conn_close(conn);
     serve_queue(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
-    conn_close(conn);
 }
 
 static void give_up(fastcgi_ng_backend_t *b)
@@ -137,16 +143,6 @@ static void give_up(fastcgi_ng_backend_t *b)
 }
 
 /* ------------------------------------------------- health and its log --- */
-
-bool fastcgi_ng_backend_is_down(fastcgi_ng_backend_t *b, uint64_t now)
-{
-    bool down;
-
-    apr_thread_mutex_lock(b->mutex);
-    down = b->down_until_us > now;
-    apr_thread_mutex_unlock(b->mutex);
-    return down;
-}
 
 static void tell_connect(const fastcgi_ng_dial_t *dial, bool first,
                          uint64_t held_back)
@@ -182,23 +178,29 @@ static void tell_connect(const fastcgi_ng_dial_t *dial, bool first,
                    hint, more);
 }
 
+/* With the mutex held. */
+static void health_failed(fastcgi_ng_task_t *task, uint64_t now)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+
+    fcng_health_failed(&b->health, fcng_pool_get_options(b->pool),
+                       task->probe, now);
+    task->probe = false;
+}
+
 /* An address that goes down is told once, with what to do about it; single
    requests that find it down only a few times a second. */
 static void connect_failed(const fastcgi_ng_dial_t *dial)
 {
     fastcgi_ng_backend_t *b = dial->task->backend;
-    const fcng_pool_options *o;
     uint64_t now, held_back = 0;
     bool tell, first;
 
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
-    o = fcng_pool_get_options(b->pool);
-    b->fails++;
+    health_failed(dial->task, now);
+    fcng_pool_count(b->pool, FCNG_COUNT_CONNECT);
     b->refused++;
-    if (o->max_fails > 0 && b->fails >= o->max_fails) {
-        b->down_until_us = now + o->fail_timeout_us;
-    }
     first = !b->down_told;
     b->down_told = true;
     tell = fcng_rate_allow(&b->connect_rate, now);
@@ -212,42 +214,79 @@ static void connect_failed(const fastcgi_ng_dial_t *dial)
     }
 }
 
-/* With the mutex held; returns how many requests it had cost, or 0. */
+/* With the mutex held; returns how many attempts it had cost, or 0. */
 static uint64_t came_back(fastcgi_ng_backend_t *b)
 {
     uint64_t refused = b->down_told ? b->refused : 0;
 
-    b->fails = 0;
     b->refused = 0;
-    b->down_until_us = 0;
     b->down_told = false;
     return refused;
 }
 
-/* ---------------------------------------------------------- acquire --- */
-
-static bool keep_waiting(fastcgi_ng_task_t *task, waiter_t *waiter)
+/* With the mutex held.  An old connection's answer tells nothing of a server
+   that takes no new ones. */
+static void health_answered(fastcgi_ng_task_t *task, uint64_t now)
 {
     fastcgi_ng_backend_t *b = task->backend;
-    uint64_t now = fastcgi_ng_now();
-    uint64_t left = task->end_us > now ? task->end_us - now : 0;
 
-    apr_thread_cond_timedwait(waiter->cond, b->mutex,
-                              left < CLIENT_CHECK_US
-                                  ? (apr_interval_time_t)left
-                                  : CLIENT_CHECK_US);
-    if (waiter->done) {
-        return false;
+    if (!task->reused || task->probe
+        || fcng_health_state(&b->health, now) == FCNG_HEALTH_UP) {
+        fcng_health_answered(&b->health);
     }
-    if (fastcgi_ng_io_client_gone(task)) {
-        task->client_gone = true;
+    task->probe = false;
+    task->answered = true;
+}
+
+void fastcgi_ng_backend_look(fastcgi_ng_backend_t *b, fcng_candidate *c)
+{
+    fcng_pool_counts counts;
+
+    apr_thread_mutex_lock(b->mutex);
+    fcng_pool_get_counts(b->pool, &counts);
+    c->state = fcng_health_state(&b->health, fastcgi_ng_now());
+    c->busy = b->seat != NULL
+              ? fcng_share_busy(b->seat)
+              : counts.connections - counts.idle + counts.waiting;
+    c->full = !fcng_pool_can_start(b->pool);
+    apr_thread_mutex_unlock(b->mutex);
+}
+
+/* ---------------------------------------------------------- acquire --- */
+
+static int waiting_ms(const fastcgi_ng_task_t *task)
+{
+    uint64_t now = fastcgi_ng_now();
+    uint64_t left = task->end_us > now ? (task->end_us - now) / 1000 + 1 : 0;
+    int ms = task->client.secondary || task->client.fd < 0
+             ? CLIENT_CHECK_MS : LONG_MS;
+
+    if (task->backend->child->service == NULL) {
+        ms = LOOK_MS;
     }
-    else if (fastcgi_ng_now() < task->end_us) {
-        return true;
+    return left < (uint64_t)ms ? (int)left : ms;
+}
+
+/* Mutex held, but while it sleeps.  What becomes of a request in the queue. */
+static void wait_in_queue(fastcgi_ng_task_t *task, waiter_t *waiter)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    bool stays = true;
+
+    while (!waiter->done && stays && fastcgi_ng_now() < task->end_us) {
+        apr_thread_mutex_unlock(b->mutex);
+        stays = fastcgi_ng_bell_wait(&waiter->bell, task, waiting_ms(task));
+        apr_thread_mutex_lock(b->mutex);
+        if (b->child->service == NULL) {
+            serve_queue(b, fastcgi_ng_now());
+        }
     }
-    fcng_pool_cancel(b->pool, &waiter->link);
-    waiter->verdict = FCNG_POOL_REFUSE;
-    return false;
+    if (!waiter->done) {
+        task->client_gone = !stays;
+        fcng_pool_cancel(b->pool, &waiter->link);
+        waiter->verdict = FCNG_POOL_REFUSE;
+        serve_queue(b, fastcgi_ng_now()); /* a place may be on its way */
+    }
 }
 
 /* Mutex held.  What the pool says, after waiting if need be. */
@@ -259,18 +298,17 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task,
     uint64_t now = fastcgi_ng_now();
     enum fcng_pool_verdict verdict;
 
-    if (waiter->cond == NULL) {
-        apr_thread_cond_create(&waiter->cond, task->r->pool);
-    }
+    waiter->done = false;
+    waiter->bell.in = waiter->bell.out = -1;
     verdict = fcng_pool_acquire(b->pool, &waiter->link, need, now,
                                 &waiter->conn);
     *error = FCNG_ERR_QUEUE_FULL;
     if (verdict == FCNG_POOL_WAIT) {
         *error = FCNG_ERR_QUEUE_TIMEOUT;
+        fastcgi_ng_bell_open(&waiter->bell); /* else it looks all the time */
         fastcgi_ng_service_at(b->child, due(b, now));
-        while (keep_waiting(task, waiter)) {
-            continue;
-        }
+        wait_in_queue(task, waiter);
+        fastcgi_ng_bell_close(&waiter->bell);
         verdict = waiter->verdict;
         task->queue_us += fastcgi_ng_now() - now;
     }
@@ -320,6 +358,10 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     fd = fastcgi_ng_io_connect(&dial);
     task->connect_us += fastcgi_ng_now() - begun;
     if (fd < 0) {
+        if (!task->client_gone
+            && !(dial.timed_out && dial.deadline_us == task->end_us)) {
+            connect_failed(&dial);
+        }
         give_up(b);
         if (task->client_gone) {
             return FCNG_ERR_CLOSED;
@@ -327,7 +369,6 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
         if (dial.timed_out && dial.deadline_us == task->end_us) {
             return FCNG_ERR_TIMEOUT;
         }
-        connect_failed(&dial);
         return FCNG_ERR_CONNECT;
     }
     conn = conn_new(b, fd);
@@ -352,8 +393,7 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     return FCNG_OK;
 }
 
-int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
-                               enum fcng_pool_need need, bool patient)
+static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
 {
     fastcgi_ng_backend_t *b = task->backend;
     enum fcng_pool_verdict verdict;
@@ -367,9 +407,14 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
     for (;;) {
         conn = NULL;
         wake = false;
-        waiter.done = false;
         apr_thread_mutex_lock(b->mutex);
-        verdict = ask(task, need, &waiter, &error);
+        if (how->room && !fcng_pool_can_start(b->pool)) {
+            apr_thread_mutex_unlock(b->mutex);
+            return FCNG_AGAIN;
+        }
+        task->probe = task->probe
+                      || fcng_health_begin(&b->health, fastcgi_ng_now());
+        verdict = ask(task, how->need, &waiter, &error);
         if (waiter.conn != NULL) {
             conn = waiter.conn->data;
             wake = idle_remove(b, conn);
@@ -385,7 +430,7 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
             if (conn != NULL) {
                 conn_close(conn); /* exchanged */
             }
-            return open_new(task, patient);
+            return open_new(task, how->patient);
         }
         if (verdict == FCNG_POOL_REFUSE) {
             return error;
@@ -398,8 +443,27 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
     }
 }
 
+int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
+                               const fastcgi_ng_ask_t *how)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    int err;
+
+    task->probe = false;
+    task->answered = false;
+    err = get_conn(task, how);
+    if (err != FCNG_OK && task->probe) {
+        apr_thread_mutex_lock(b->mutex);
+        fcng_health_dropped(&b->health, task->probe);
+        apr_thread_mutex_unlock(b->mutex);
+        task->probe = false;
+    }
+    return err;
+}
+
 /* Only a new connection's first byte is of interest before the request is
-   over: it proves that the application serves that connection. */
+   over: it proves that the application serves that connection.  Another's is
+   told with the end, which saves a lock. */
 void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task)
 {
     fastcgi_ng_backend_t *b = task->backend;
@@ -411,12 +475,44 @@ void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task)
     }
 }
 
-void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable)
+/* The same: others want to know at once. */
+void fastcgi_ng_backend_answered(fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+
+    if (!task->answered && (!task->reused || task->probe)) {
+        apr_thread_mutex_lock(b->mutex);
+        health_answered(task, fastcgi_ng_now());
+        apr_thread_mutex_unlock(b->mutex);
+    }
+}
+
+/* A kept connection that the application has closed meanwhile does not speak
+   against the server. */
+static void judge(fastcgi_ng_task_t *task, bool answered, uint64_t now)
+{
+    bool stale = task->reused && task->error != FCNG_ERR_TIMEOUT;
+
+    if (answered) {
+        if (!task->answered) {
+            health_answered(task, now);
+        }
+    }
+    else if (fcng_health_counts(task->error) && !stale
+             && !task->client_gone) {
+        health_failed(task, now);
+    }
+    fcng_health_dropped(&task->backend->health, task->probe);
+    task->probe = false;
+}
+
+void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
+                                const fcng_outcome *outcome,
+                                enum fcng_counter counter, bool retried)
 {
     fastcgi_ng_backend_t *b = task->backend;
     fastcgi_ng_conn_t *conn = task->conn;
     uint64_t at, now;
-    bool kept;
 
     task->conn = NULL;
     if (atomic_load_explicit(&b->child->stopping, memory_order_relaxed)) {
@@ -424,20 +520,43 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable)
     }
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
-    kept = fcng_pool_release(b->pool, &conn->link, reusable, now);
-    if (kept) {
+    judge(task, outcome->answered, now);
+    if (task->reused && task->first_byte_us > 0) {
+        fcng_pool_first_byte(b->pool, &conn->link, task->first_byte_us);
+    }
+    fcng_pool_count(b->pool, counter);
+    if (retried) {
+        fcng_pool_count(b->pool, FCNG_COUNT_RETRIED);
+    }
+    if (fcng_pool_release(b->pool, &conn->link, reusable, now)) {
         idle_add(b, conn);
+    }
+    else {
+        conn_close(conn);
     }
     serve_queue(b, now);
     at = due(b, now);
     apr_thread_mutex_unlock(b->mutex);
-    if (!kept) {
-        conn_close(conn);
-    }
     fastcgi_ng_service_at(b->child, at);
 }
 
 /* ------------------------------------------------ the service thread's --- */
+
+static void close_idle(fastcgi_ng_backend_t *b)
+{
+    fcng_pool_conn *link;
+
+    do {
+        apr_thread_mutex_lock(b->mutex);
+        link = fcng_pool_close_idle(b->pool);
+        if (link != NULL) {
+            idle_remove(b, link->data);
+            conn_close(link->data);
+        }
+        serve_queue(b, fastcgi_ng_now());
+        apr_thread_mutex_unlock(b->mutex);
+    } while (link != NULL);
+}
 
 void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
 {
@@ -450,12 +569,10 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
         link = fcng_pool_expire(b->pool, now);
         if (link != NULL) {
             idle_remove(b, link->data);
+            conn_close(link->data);
         }
         serve_queue(b, now);
         apr_thread_mutex_unlock(b->mutex);
-        if (link != NULL) {
-            conn_close(link->data);
-        }
     } while (link != NULL);
 }
 
@@ -475,6 +592,7 @@ void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
         if (state != FASTCGI_NG_ALIVE) {
             idle_remove(b, conn);
             fcng_pool_remove(b->pool, &conn->link);
+            conn_close(conn);
             serve_queue(b, fastcgi_ng_now());
         }
     }
@@ -485,31 +603,15 @@ void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
                      "request; the connection is closed",
                      fcng_msg_tag(FCNG_MSG_STRAY), b->address->text);
     }
-    if (state != FASTCGI_NG_ALIVE) {
-        conn_close(conn);
-    }
 }
 
 void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child)
 {
-    fcng_pool_conn *link;
     int i;
 
     for (i = 0; i < child->backends->nelts; i++) {
-        fastcgi_ng_backend_t *b
-            = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
-
-        do {
-            apr_thread_mutex_lock(b->mutex);
-            link = fcng_pool_close_idle(b->pool);
-            if (link != NULL) {
-                idle_remove(b, link->data);
-            }
-            apr_thread_mutex_unlock(b->mutex);
-            if (link != NULL) {
-                conn_close(link->data);
-            }
-        } while (link != NULL);
+        close_idle(APR_ARRAY_IDX(child->backends, i,
+                                 fastcgi_ng_backend_t *));
     }
 }
 
@@ -522,20 +624,22 @@ static apr_status_t backend_cleanup(void *data)
 
     fcng_pool_get_counts(b->pool, &counts);
     fastcgi_ng_io_forget_names(b);
-    if (counts.connections == 0) {
-        fcng_pool_del(b->pool); /* else: a request still runs; the process
-                                   ends anyway */
+    if (counts.connections > 0) {
+        b->child->in_use = true; /* a request still runs; the process ends
+                                    anyway */
+        return APR_SUCCESS;
     }
+    fcng_pool_del(b->pool);
+    fcng_share_detach(b->seat);
     return APR_SUCCESS;
 }
 
 static fastcgi_ng_backend_t *backend_create(fastcgi_ng_child_t *child,
-                                            fastcgi_ng_app_t *app,
+                                            const fastcgi_ng_app_t *app,
                                             fastcgi_ng_address_t *address)
 {
     fastcgi_ng_backend_t *b = apr_pcalloc(child->pool, sizeof(*b));
 
-    b->app = app;
     b->address = address;
     b->child = child;
     b->pool = fcng_pool_new(NULL, &app->options);
@@ -544,6 +648,10 @@ static fastcgi_ng_backend_t *backend_create(fastcgi_ng_child_t *child,
                                    child->pool) != APR_SUCCESS) {
         return NULL;
     }
+    b->seat = fastcgi_ng_shared_attach(child, address);
+    if (b->seat != NULL) {
+        fcng_pool_share(b->pool, b->seat);
+    }
     fcng_rate_init(&b->connect_rate, CONNECT_LINES);
     apr_pool_cleanup_register(child->pool, b, backend_cleanup,
                               apr_pool_cleanup_null);
@@ -551,17 +659,49 @@ static fastcgi_ng_backend_t *backend_create(fastcgi_ng_child_t *child,
     return b;
 }
 
+/* The same address with the same limits is one backend, whatever app names
+   it: a hundred virtual hosts with a pool "php" each have one queue. */
+static fastcgi_ng_backend_t *backend_for(fastcgi_ng_child_t *child,
+                                         const fastcgi_ng_app_t *app,
+                                         fastcgi_ng_address_t *address,
+                                         apr_hash_t *known)
+{
+    apr_array_header_t *list = apr_hash_get(known, address->key,
+                                            APR_HASH_KEY_STRING);
+    fastcgi_ng_backend_t *b;
+    int i;
+
+    if (list == NULL) {
+        list = apr_array_make(child->pool, 1, sizeof(b));
+        apr_hash_set(known, address->key, APR_HASH_KEY_STRING, list);
+    }
+    for (i = 0; i < list->nelts; i++) {
+        b = APR_ARRAY_IDX(list, i, fastcgi_ng_backend_t *);
+        if (fcng_pool_options_equal(fcng_pool_get_options(b->pool),
+                                    &app->options)) {
+            return b;
+        }
+    }
+    b = backend_create(child, app, address);
+    if (b != NULL) {
+        APR_ARRAY_PUSH(list, fastcgi_ng_backend_t *) = b;
+    }
+    return b;
+}
+
 static apr_status_t app_create(fastcgi_ng_child_t *child,
-                               fastcgi_ng_app_t *app)
+                               fastcgi_ng_app_t *app, apr_hash_t *known)
 {
     int i;
+
+    atomic_init(&app->turn, (unsigned)getpid()); /* not all children alike */
 
     app->backends = apr_pcalloc(child->pool, sizeof(*app->backends)
                                 * (apr_size_t)app->addresses->nelts);
     for (i = 0; i < app->addresses->nelts; i++) {
-        app->backends[i] = backend_create(
+        app->backends[i] = backend_for(
             child, app,
-            &APR_ARRAY_IDX(app->addresses, i, fastcgi_ng_address_t));
+            &APR_ARRAY_IDX(app->addresses, i, fastcgi_ng_address_t), known);
         if (app->backends[i] == NULL) {
             return APR_ENOMEM;
         }
@@ -571,7 +711,7 @@ static apr_status_t app_create(fastcgi_ng_child_t *child,
 
 /* A virtual host sees the main server's apps too: each is made once. */
 static apr_status_t server_create(fastcgi_ng_child_t *child, server_rec *s,
-                                  apr_hash_t *seen)
+                                  apr_hash_t *seen, apr_hash_t *known)
 {
     fastcgi_ng_server_conf_t *conf
         = ap_get_module_config(s->module_config, &fastcgi_ng_module);
@@ -587,10 +727,16 @@ static apr_status_t server_create(fastcgi_ng_child_t *child, server_rec *s,
                                                  sizeof(app));
 
             apr_hash_set(seen, key, sizeof(app), app);
-            rv = app_create(child, app);
+            rv = app_create(child, app, known);
         }
     }
     return rv;
+}
+
+static apr_status_t child_leave(void *data)
+{
+    fastcgi_ng_shared_leave(data);
+    return APR_SUCCESS;
 }
 
 apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s)
@@ -598,7 +744,7 @@ apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s)
     fastcgi_ng_server_conf_t *conf
         = ap_get_module_config(s->module_config, &fastcgi_ng_module);
     fastcgi_ng_child_t *child = apr_pcalloc(pchild, sizeof(*child));
-    apr_hash_t *seen = apr_hash_make(pchild);
+    apr_hash_t *seen = apr_hash_make(pchild), *known = apr_hash_make(pchild);
     apr_status_t rv = APR_SUCCESS;
     server_rec *each;
 
@@ -608,8 +754,12 @@ apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s)
                                      sizeof(fastcgi_ng_backend_t *));
     atomic_init(&child->stopping, false);
     atomic_init(&child->aborting, false);
+    fastcgi_ng_shared_join(child);
+    /* Run last: after those of the backends. */
+    apr_pool_cleanup_register(pchild, child, child_leave,
+                              apr_pool_cleanup_null);
     for (each = s; each != NULL && rv == APR_SUCCESS; each = each->next) {
-        rv = server_create(child, each, seen);
+        rv = server_create(child, each, seen, known);
     }
     conf->child = child;
     return rv;

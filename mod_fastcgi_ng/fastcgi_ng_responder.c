@@ -14,26 +14,78 @@
 
 /* ---------------------------------------------------------- an attempt --- */
 
-/* The next address to try, of those whose bit in |tried| is not set: in turn,
-   and those that are down last. */
-static int next_address(const fastcgi_ng_task_t *task, apr_uint64_t tried)
+#define BIT(i) (APR_UINT64_C(1) << (i))
+
+/* The address to ask, of those whose bit in |tried| is not set; -1: none is
+   left. */
+static int choose(const fastcgi_ng_task_t *task, apr_uint64_t tried,
+                  bool *full)
 {
-    int n = task->app->addresses->nelts, k, down = -1;
-    uint64_t now = fastcgi_ng_now();
+    fcng_candidate candidates[FASTCGI_NG_ADDRESSES_MAX];
+    int i, n = task->app->addresses->nelts;
+    apr_size_t at;
 
-    for (k = 0; k < n; k++) {
-        int i = (int)((task->turn + (unsigned)k) % (unsigned)n);
+    for (i = 0; i < n; i++) {
+        memset(&candidates[i], 0, sizeof(candidates[i]));
+        candidates[i].tried = (tried & BIT(i)) != 0;
+        if (!candidates[i].tried) {
+            fastcgi_ng_backend_look(task->app->backends[i], &candidates[i]);
+        }
+    }
+    at = fcng_health_choose(candidates, (apr_size_t)n, task->turn);
+    *full = at < (apr_size_t)n && candidates[at].full;
+    return at < (apr_size_t)n ? (int)at : -1;
+}
 
-        if ((tried & (APR_UINT64_C(1) << i)) != 0) {
+/* Where this attempt goes: the same address again, one that did not fail this
+   request before, or else any. */
+static int next_address(fastcgi_ng_task_t *task, apr_uint64_t *tried,
+                        bool *full)
+{
+    int at = task->prefer;
+
+    task->prefer = -1;
+    if (at < 0) {
+        at = choose(task, *tried | task->failed, full);
+    }
+    if (at < 0 && task->failed != 0) {
+        task->failed = 0;
+        at = choose(task, *tried, full);
+    }
+    return at;
+}
+
+static int ask_one(fastcgi_ng_task_t *task, fastcgi_ng_ask_t *ask, int at)
+{
+    task->at = at;
+    task->backend = task->app->backends[at];
+    return fastcgi_ng_backend_acquire(task, ask);
+}
+
+/* Several servers: one with room is asked before the request waits anywhere,
+   and all of them before it fails. */
+static int ask_many(fastcgi_ng_task_t *task, fastcgi_ng_ask_t *ask)
+{
+    int at, left = task->app->addresses->nelts, races = left;
+    int err = FCNG_ERR_CONNECT;
+    apr_uint64_t tried = 0;
+    bool full;
+
+    while (left > 0 && (at = next_address(task, &tried, &full)) >= 0) {
+        /* Others may take the room meanwhile; not for ever. */
+        ask->room = !full && races-- > 0;
+        ask->patient = left == 1;
+        err = ask_one(task, ask, at);
+        if (err == FCNG_AGAIN) {
             continue;
         }
-        if (n == 1
-            || !fastcgi_ng_backend_is_down(task->app->backends[i], now)) {
-            return i;
+        if (err != FCNG_ERR_CONNECT && err != FCNG_ERR_QUEUE_FULL) {
+            break;
         }
-        down = down < 0 ? i : down;
+        tried |= BIT(at);
+        left--;
     }
-    return down;
+    return err;
 }
 
 static bool idempotent(const fastcgi_ng_task_t *task)
@@ -45,24 +97,17 @@ static bool idempotent(const fastcgi_ng_task_t *task)
 
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
 {
-    enum fcng_pool_need need
-        = fresh ? FCNG_POOL_FRESH
-          : idempotent(task) && fastcgi_ng_body_repeatable(&task->body)
-              ? FCNG_POOL_ANY : FCNG_POOL_SETTLED;
-    int left = task->app->addresses->nelts, err = FCNG_ERR_CONNECT;
-    apr_uint64_t tried = 0;
+    fastcgi_ng_ask_t ask;
 
-    while (left-- > 0) {
-        int i = next_address(task, tried);
-
-        tried |= APR_UINT64_C(1) << i;
-        task->backend = task->app->backends[i];
-        err = fastcgi_ng_backend_acquire(task, need, left == 0);
-        if (err != FCNG_ERR_CONNECT && err != FCNG_ERR_QUEUE_FULL) {
-            break;
-        }
+    memset(&ask, 0, sizeof(ask));
+    ask.need = fresh ? FCNG_POOL_FRESH
+               : idempotent(task) && fastcgi_ng_body_repeatable(&task->body)
+                   ? FCNG_POOL_ANY : FCNG_POOL_SETTLED;
+    if (task->app->addresses->nelts == 1) {
+        ask.patient = true;
+        return ask_one(task, &ask, 0);
     }
-    return err;
+    return ask_many(task, &ask);
 }
 
 static int submit(fastcgi_ng_task_t *task)
@@ -135,6 +180,9 @@ static void on_bytes(fastcgi_ng_task_t *task, apr_size_t len)
     }
     fcng_conn_feed(task->conn->fcgi, task->buf, len);
     take_events(task);
+    if (fcng_request_answered(task->request)) {
+        fastcgi_ng_backend_answered(task);
+    }
     if (!task->over && task->error == FCNG_OK) {
         /* A read that did not fill the buffer has emptied the socket. */
         fastcgi_ng_reply_pass(task, len < FASTCGI_NG_BUFFER);
@@ -290,28 +338,6 @@ static void begin(fastcgi_ng_task_t *task)
     fastcgi_ng_reply_init(task);
 }
 
-static void attempt(fastcgi_ng_task_t *task, bool fresh,
-                    fcng_outcome *outcome)
-{
-    begin(task);
-    task->error = get_connection(task, fresh);
-    if (task->error != FCNG_OK) {
-        return;
-    }
-    outcome->reused = task->reused;
-    task->error = submit(task);
-    if (task->error == FCNG_OK) {
-        task->stream_id = fcng_request_id(task->request);
-        pump(task);
-        outcome->started = fcng_request_started(task->request);
-        outcome->answered = fcng_request_answered(task->request);
-        fcng_request_release(task->request);
-        task->request = NULL;
-    }
-    fastcgi_ng_backend_release(task, task->error == FCNG_OK
-                                     && fcng_conn_reusable(task->conn->fcgi));
-}
-
 static enum fcng_replay verdict(fastcgi_ng_task_t *task,
                                 fcng_outcome *outcome)
 {
@@ -338,11 +364,67 @@ static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
                    fcng_strerror(task->error));
     fastcgi_ng_body_rewind(&task->body);
     if (again == FCNG_REPLAY_OTHER) {
-        task->turn++;
+        task->failed |= BIT(task->at);
     }
-    else if (again == FCNG_REPLAY_LATER) {
+    else {
+        task->prefer = task->at;
+    }
+    if (again == FCNG_REPLAY_LATER) {
         apr_sleep(FCNG_REPLAY_PAUSE_US);
     }
+}
+
+/* How an attempt that had a connection ended. */
+static enum fcng_counter outcome_counter(const fastcgi_ng_task_t *task,
+                                         enum fcng_replay again)
+{
+    if (again == FCNG_REPLAY_FRESH) {
+        return FCNG_COUNT_STALE;
+    }
+    if (task->client_gone
+        || (task->error == FCNG_OK && !task->ended)) {
+        return FCNG_COUNT_ABORTED; /* or its body was faulty, or it wanted
+                                      no answer (412) */
+    }
+    return fcng_counter_of(task->error);
+}
+
+/* With a connection: the request, its answer, and the connection back. */
+static enum fcng_replay converse(fastcgi_ng_task_t *task,
+                                 fcng_outcome *outcome)
+{
+    enum fcng_replay again;
+    bool reusable;
+
+    outcome->reused = task->reused;
+    task->error = submit(task);
+    if (task->error == FCNG_OK) {
+        task->stream_id = fcng_request_id(task->request);
+        pump(task);
+        outcome->started = fcng_request_started(task->request);
+        outcome->answered = fcng_request_answered(task->request);
+        fcng_request_release(task->request);
+        task->request = NULL;
+    }
+    reusable = task->error == FCNG_OK && fcng_conn_reusable(task->conn->fcgi);
+    if (task->error == FCNG_OK && task->status == OK && task->ended) {
+        task->error = fcng_head_finish(
+            &task->head, task->reply == FASTCGI_NG_REPLY_DISCARD);
+    }
+    again = verdict(task, outcome);
+    fastcgi_ng_backend_release(task, reusable, outcome,
+                               outcome_counter(task, again),
+                               again != FCNG_REPLAY_NO
+                               && again != FCNG_REPLAY_FRESH);
+    return again;
+}
+
+static enum fcng_replay attempt(fastcgi_ng_task_t *task, bool fresh,
+                                fcng_outcome *outcome)
+{
+    begin(task);
+    task->error = get_connection(task, fresh);
+    return task->error == FCNG_OK ? converse(task, outcome) : FCNG_REPLAY_NO;
 }
 
 static void run(fastcgi_ng_task_t *task)
@@ -357,8 +439,7 @@ static void run(fastcgi_ng_task_t *task)
         memset(&outcome, 0, sizeof(outcome));
         outcome.stale = stale;
         task->tries++;
-        attempt(task, fresh, &outcome);
-        again = verdict(task, &outcome);
+        again = attempt(task, fresh, &outcome);
         if (again != FCNG_REPLAY_NO) {
             prepare_again(task, again, &outcome);
             stale += again == FCNG_REPLAY_FRESH;
@@ -420,10 +501,6 @@ static int answer(fastcgi_ng_task_t *task)
     if (task->client_gone) {
         return answer_gone(task->r);
     }
-    if (task->error == FCNG_OK && task->status == OK) {
-        task->error = fcng_head_finish(
-            &task->head, task->reply == FASTCGI_NG_REPLY_DISCARD);
-    }
     if (task->error != FCNG_OK) {
         fastcgi_ng_log_failure(task);
     }
@@ -482,6 +559,7 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                              + (uint64_t)task->conf->request_timeout
                        : FCNG_NEVER;
     task->backend = app->backends[0];
+    task->prefer = -1;
     if (app->addresses->nelts > 1) {
         task->turn = atomic_fetch_add_explicit(
             &((fastcgi_ng_app_t *)app)->turn, 1, memory_order_relaxed);

@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The service thread, one in each child process: closes idle connections when
- * their time is up although no request comes, sees at once when an application
- * closes one, and wakes requests that have waited too long.  No request needs
- * it: without it the same happens when the next request comes.
+ * their time is up or another process waits for their place, although no
+ * request comes, sees at once when an application closes one, and wakes
+ * requests that may go on or have waited too long.  No request needs it:
+ * without it the same happens when the next request comes, or a request that
+ * waits looks by itself.
  */
 #include "fastcgi_ng.h"
 
 #include <signal.h>
 
 #define WATCH_AFTER_US 200000 /* younger ones are probably used again soon */
+#define LOOK_US 100000        /* where no other process can wake this one */
 
 struct fastcgi_ng_service_t {
     apr_thread_t *thread;
     fastcgi_ng_child_t *child;
     fastcgi_ng_watch_t *watch;
+    bool looks; /* nobody rings when another process waits */
     atomic_bool stop;
     atomic_ullong wake_at; /* the thread sleeps until then at most */
 };
 
 /* Puts the idle connections of |b| under watch; when to look again. */
-static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch)
+static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
+                           bool looks)
 {
     fastcgi_ng_conn_t *conn;
     uint64_t at, age, now;
@@ -28,6 +33,9 @@ static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch)
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
     at = fcng_pool_deadline(b->pool);
+    if (looks && b->idle != NULL && now + LOOK_US < at) {
+        at = now + LOOK_US;
+    }
     for (conn = b->idle; conn != NULL; conn = conn->next) {
         age = now - conn->link.idle_us;
         conn->watched = age >= WATCH_AFTER_US
@@ -54,7 +62,7 @@ static void round_trip(struct fastcgi_ng_service_t *service)
             = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
 
         fastcgi_ng_backend_expire(b);
-        at = watch_idle(b, service->watch);
+        at = watch_idle(b, service->watch, service->looks);
         next = at < next ? at : next;
     }
     if (next < atomic_load(&service->wake_at)) {
@@ -112,10 +120,12 @@ apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child)
 {
     struct fastcgi_ng_service_t *service
         = apr_pcalloc(child->pool, sizeof(*service));
+    const fastcgi_ng_bell_t *bell = fastcgi_ng_shared_bell(child);
     apr_status_t rv;
 
     service->child = child;
-    service->watch = fastcgi_ng_watch_create(child->pool);
+    service->looks = child->share != NULL && bell == NULL;
+    service->watch = fastcgi_ng_watch_create(child->pool, bell);
     if (service->watch == NULL) {
         return apr_get_os_error();
     }

@@ -38,6 +38,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
                  "mod_fastcgi_ng (built with fcng %s, running %s)",
                  FCNG_VERSION, fcng_version());
     fastcgi_ng_check_hosts(ptemp, s);
+    fastcgi_ng_shared_prepare(ptemp, s);
     return OK;
 }
 
@@ -162,6 +163,10 @@ static int handler(request_rec *r)
     if (passed_to(r) != NULL && conf->pass != NULL) {
         return respond(r, conf->pass, conf->mount);
     }
+    if (r->handler != NULL
+        && strcmp(r->handler, FASTCGI_NG_STATUS_HANDLER) == 0) {
+        return fastcgi_ng_status(r, child_of(ap_server_conf));
+    }
     if (r->handler == NULL
         || ap_cstr_casecmpn(r->handler, FASTCGI_NG_HANDLER, len) != 0) {
         return DECLINED;
@@ -183,6 +188,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(map_to_storage, after_core, NULL, APR_HOOK_MIDDLE);
     ap_hook_type_checker(type_checker, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);
+    fastcgi_ng_status_hooks(p);
 }
 
 module AP_MODULE_DECLARE_DATA fastcgi_ng_module = {

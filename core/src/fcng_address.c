@@ -215,3 +215,46 @@ int fcng_address_parse(fcng_address *address, fcng_str text, char *why,
     }
     return err;
 }
+
+static void add_host(fcng_sentence *s, fcng_str host)
+{
+    bool is_v6 = find(host, ':') < host.len;
+    fcng_sentence_add(s, is_v6 ? "[" : "");
+    for (size_t i = 0; i < host.len; i++) {
+        char c = (char)fcng_ascii_lower((unsigned char)host.data[i]);
+        fcng_sentence_add_str(s, (fcng_str){ &c, 1 });
+    }
+    fcng_sentence_add(s, is_v6 ? "]:" : ":");
+}
+
+/* A path without its doubled slashes. */
+static void add_path(fcng_sentence *s, fcng_str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (i == 0 || path.data[i] != '/' || path.data[i - 1] != '/') {
+            fcng_sentence_add_str(s, (fcng_str){ &path.data[i], 1 });
+        }
+    }
+}
+
+size_t fcng_address_text(const fcng_address *address, char *out, size_t len)
+{
+    fcng_sentence s;
+    fcng_str host = address->host;
+    fcng_sentence_init(&s, out, len);
+    switch (address->kind) {
+    case FCNG_ADDRESS_TCP:
+        add_host(&s, host.len > 0 ? host : (fcng_str)FCNG_STR("localhost"));
+        fcng_sentence_add_str(&s, address->port);
+        break;
+    case FCNG_ADDRESS_UNIX:
+        fcng_sentence_add(&s, "unix:");
+        add_path(&s, address->path);
+        break;
+    case FCNG_ADDRESS_ABSTRACT:
+        fcng_sentence_add(&s, "unix:@");
+        fcng_sentence_add_str(&s, address->path);
+        break;
+    }
+    return strlen(out);
+}

@@ -261,3 +261,13 @@ void fcng_pool_options_merge(fcng_pool_options *options,
     }
     options->set |= missing;
 }
+
+bool fcng_pool_options_equal(const fcng_pool_options *a,
+                             const fcng_pool_options *b)
+{
+    size_t i = 0;
+    while (i < FCNG_WORD_COUNT && load(a, &words[i]) == load(b, &words[i])) {
+        i++;
+    }
+    return i == FCNG_WORD_COUNT;
+}

@@ -29,7 +29,8 @@ struct fcng_pool {
     fcng_links idle;       /* used last in front */
     fcng_links unproven;   /* busy, new, not one byte received; oldest first */
     fcng_pool_wait *first, *last; /* the queue */
-    uint32_t connections;  /* opened or being opened */
+    uint32_t connections;  /* opened or being opened, or being closed */
+    uint32_t closing;      /* of these, those that the host is to close */
     uint32_t nidle, nwaiting;
     uint64_t count[FCNG_COUNTERS];
     uint64_t calm;         /* kept connections asked for since one was found
@@ -48,13 +49,6 @@ fcng_pool *fcng_pool_new(const fcng_mem *mem, const fcng_pool_options *options)
         pool->options = *options;
     }
     return pool;
-}
-
-void fcng_pool_del(fcng_pool *pool)
-{
-    if (pool != NULL) {
-        fcng_mem_release(pool->mem, pool);
-    }
 }
 
 void fcng_pool_set_options(fcng_pool *pool, const fcng_pool_options *options)
@@ -149,10 +143,27 @@ static void unreserve(fcng_pool *pool)
     fcng_seat_give_back(pool->seat, waits_since(pool));
 }
 
+/* The host closes it before it calls again: only then is its place free, or
+   whoever gets it would have one connection too many open. */
 static void forget(fcng_pool *pool, fcng_pool_conn *conn)
 {
     detach(pool, conn);
-    unreserve(pool);
+    pool->closing++;
+}
+
+static void settle(fcng_pool *pool)
+{
+    for (; pool->closing > 0; pool->closing--) {
+        unreserve(pool);
+    }
+}
+
+void fcng_pool_del(fcng_pool *pool)
+{
+    if (pool != NULL) {
+        settle(pool);
+        fcng_mem_release(pool->mem, pool);
+    }
 }
 
 /* --- the queue --- */
@@ -397,13 +408,18 @@ void fcng_pool_give_up(fcng_pool *pool)
     unreserve(pool);
 }
 
+/* More are open than a limit that has become smaller allows. */
+static bool over_limit(const fcng_pool *pool)
+{
+    uint32_t most = pool->options.max_connections;
+    return most > 0 && pool->connections - pool->closing > most;
+}
+
 /* The cheap reasons not to keep a connection come first. */
 static bool keep(fcng_pool *pool, const fcng_pool_conn *conn, uint64_t now_us)
 {
     const fcng_pool_options *o = &pool->options;
-    return pool->nidle < o->max_idle
-           && (o->max_connections == 0
-               || pool->connections <= o->max_connections)
+    return pool->nidle < o->max_idle && !over_limit(pool)
            && !too_old(pool, conn, now_us) && !must_give(pool)
            && !must_yield(pool, now_us);
 }
@@ -436,6 +452,7 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
     fcng_pool_wait *first = pool->first;
     *wait = first;
     *conn = NULL;
+    settle(pool);
     if (first == NULL) {
         fcng_seat_decline(pool->seat);
         return FCNG_POOL_WAIT;
@@ -465,9 +482,7 @@ static bool expired(fcng_pool *pool, const fcng_pool_conn *conn,
 {
     const fcng_pool_options *o = &pool->options;
     return now_us - conn->idle_us >= o->idle_timeout_us
-           || pool->nidle > o->max_idle
-           || (o->max_connections > 0
-               && pool->connections > o->max_connections)
+           || pool->nidle > o->max_idle || over_limit(pool)
            || must_give(pool) || must_yield(pool, now_us);
 }
 
@@ -485,6 +500,7 @@ static void ring_others(fcng_pool *pool, uint64_t now_us)
 fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us)
 {
     fcng_pool_conn *conn = pool->idle.tail;
+    settle(pool);
     pool->looked_us = now_us;
     update_median(pool);
     ring_others(pool, now_us);
@@ -503,6 +519,7 @@ fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us)
 fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool)
 {
     fcng_pool_conn *conn = pool->idle.tail;
+    settle(pool);
     if (conn != NULL) {
         forget(pool, conn);
     }
@@ -569,7 +586,8 @@ bool fcng_pool_can_start(const fcng_pool *pool)
 void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts)
 {
     const uint64_t *n = pool->count;
-    *counts = (fcng_pool_counts){ .connections = pool->connections,
+    uint32_t open = pool->connections - pool->closing;
+    *counts = (fcng_pool_counts){ .connections = open,
                                   .idle = pool->nidle,
                                   .waiting = pool->nwaiting,
                                   .opened = n[FCNG_COUNT_OPENED],

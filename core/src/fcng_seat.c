@@ -32,7 +32,25 @@ static bool is_ours(const fcng_seat *seat, unsigned slot, uint64_t since_us,
     return slot == seat->share->slot && own_us != 0 && since_us >= own_us;
 }
 
-/* The slot of whoever else waits longest, or FCNG_SHARE_SLOTS. */
+/* A place was handed to |slot|, which has not come for it yet.  The number may
+   be one of a process that was killed while it did so. */
+static bool has_grant(const fcng_entry *entry, unsigned slot)
+{
+    if (atomic_load(&entry->cell[slot].granted) == 0) {
+        return false;
+    }
+    uint32_t i = 0, top = atomic_load(&entry->top);
+    while (i < top
+           && atomic_load(&entry->ticket[i])
+              != ((slot + 1) | TICKET_GRANTED)) {
+        i++;
+    }
+    return i < top;
+}
+
+/* The slot of whoever else waits longest, or FCNG_SHARE_SLOTS.  One that was
+   given a place and has not come for it yet is not asked for the next: it may
+   have nobody else who has waited as long. */
 static unsigned oldest_waiter(const fcng_seat *seat, uint64_t own_us,
                               uint64_t *since_us)
 {
@@ -46,6 +64,7 @@ static unsigned oldest_waiter(const fcng_seat *seat, uint64_t own_us,
          slot = fcng_bit_next(entry->waits, slot + 1)) {
         uint64_t since = atomic_load(&entry->cell[slot].wait_us);
         if (since != 0 && !is_ours(seat, slot, since, own_us)
+            && !has_grant(entry, slot)
             && (oldest == FCNG_SHARE_SLOTS || since < *since_us)) {
             oldest = slot;
             *since_us = since;

@@ -322,6 +322,20 @@ void fcng_share_detach(fcng_seat *seat)
 
 /* --- what it looks like --- */
 
+uint32_t fcng_share_busy(const fcng_seat *seat)
+{
+    const fcng_entry *entry = seat->entry;
+    uint32_t n = 0;
+    unsigned slot = fcng_bit_next(entry->attached, 0);
+    for (; slot < FCNG_SHARE_SLOTS;
+         slot = fcng_bit_next(entry->attached, slot + 1)) {
+        const fcng_cell *cell = &entry->cell[slot];
+        n += atomic_load(&cell->gauge[FCNG_GAUGE_ACTIVE])
+             + atomic_load(&cell->gauge[FCNG_GAUGE_WAITING]);
+    }
+    return n;
+}
+
 static void add_cell(fcng_share_row *row, const fcng_cell *cell)
 {
     for (int i = 0; i < FCNG_GAUGES; i++) {

@@ -159,6 +159,33 @@ static void test_why_has_little_room(void **state)
     assert_string_equal(small, "\"x\" is ");
 }
 
+static void test_one_text_for_all_forms(void **state)
+{
+    (void)state;
+    static const char *const forms[][2] = {
+        { "unix:/run/app.sock", "unix:/run/app.sock" },
+        { "/run//app.sock", "unix:/run/app.sock" },
+        { "unix:/run/app.sock|fcgi://any/", "unix:/run/app.sock" },
+        { "unix:@app//x", "unix:@app//x" },
+        { ":9000", "localhost:9000" },
+        { "LocalHost:9000", "localhost:9000" },
+        { "fcgi://127.0.0.1:9000/", "127.0.0.1:9000" },
+        { "[::1]:9000", "[::1]:9000" },
+        { "[FE80::A]:web", "[fe80::a]:web" },
+    };
+    fcng_address a;
+    char why[200], out[100];
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        assert_int_equal(fcng_address_parse(&a, text(forms[i][0]), why,
+                                            sizeof(why)), FCNG_OK);
+        assert_int_equal(fcng_address_text(&a, out, sizeof(out)),
+                         strlen(forms[i][1]));
+        assert_string_equal(out, forms[i][1]);
+    }
+    assert_int_equal(fcng_address_text(&a, out, 6), 5);
+    assert_string_equal(out, "[fe80");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_tcp),
     cmocka_unit_test(test_paths),
@@ -166,6 +193,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_length_of_paths),
     cmocka_unit_test(test_faults_are_named),
     cmocka_unit_test(test_why_has_little_room),
+    cmocka_unit_test(test_one_text_for_all_forms),
 };
 
 UNIT_MAIN(tests)

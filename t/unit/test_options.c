@@ -225,6 +225,18 @@ static void test_merge_word_by_word(void **state)
     assert_same(&inner, &want);
 }
 
+static void test_equal_whatever_was_given(void **state)
+{
+    (void)state;
+    fcng_pool_options a = given("max_idle=99"), b;
+    fcng_pool_options_init(&b);
+    assert_false(fcng_pool_options_equal(&a, &b));
+    b.max_idle = 99;
+    assert_true(fcng_pool_options_equal(&a, &b));
+    b.split_large_params = true;
+    assert_false(fcng_pool_options_equal(&a, &b));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_defaults),
     cmocka_unit_test(test_counts),
@@ -234,6 +246,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_word_given_twice),
     cmocka_unit_test(test_form_of_a_word),
     cmocka_unit_test(test_merge_word_by_word),
+    cmocka_unit_test(test_equal_whatever_was_given),
 };
 
 UNIT_MAIN(tests)

@@ -122,6 +122,13 @@ static enum fcng_pool_verdict next(fcng_pool *pool, uint64_t now)
     return fcng_pool_next(pool, now, &wait, &got);
 }
 
+/* Closed: its place is free. */
+static void gone(fcng_pool *pool, fcng_pool_conn *conn)
+{
+    fcng_pool_remove(pool, conn);
+    assert_int_equal(next(pool, T0), FCNG_POOL_WAIT);
+}
+
 static fcng_share_row row_of(server *s, int i)
 {
     fcng_share_row row;
@@ -149,16 +156,18 @@ static void test_a_limit_counts_all_processes(void **state)
     assert_int_equal(row.gauge[FCNG_GAUGE_CONNECTIONS], 2);
     assert_int_equal(row.gauge[FCNG_GAUGE_ACTIVE], 2);
     assert_int_equal(row.gauge[FCNG_GAUGE_WAITING], 1);
+    assert_int_equal(fcng_share_busy(s.seat[1]), 3);
     assert_int_equal(row.count[FCNG_COUNT_OPENED], 2);
     assert_int_equal(row.count[FCNG_COUNT_QUEUED], 1);
     /* the one that closes hands its place over and wakes the one that waits */
     assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 1));
-    assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 1);
+    assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 0); /* not yet */
     assert_int_equal(next(s.pool[0], T0 + 1), FCNG_POOL_WAIT);
+    assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 1);
     assert_int_equal(ask(s.pool[0], NULL, T0 + 1), FCNG_POOL_REFUSE);
     assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[2]);
-    fcng_pool_remove(s.pool[1], &b);
+    gone(s.pool[1], &b);
     row = row_of(&s, 1);
     assert_int_equal(row.gauge[FCNG_GAUGE_CONNECTIONS], 0);
     finish(&s);
@@ -177,6 +186,8 @@ static void test_an_idle_connection_gives_way(void **state)
     assert_int_equal(ask(s.pool[1], &w, T0 + 3), FCNG_POOL_WAIT);
     assert_int_equal(s.woken[fcng_share_slot(s.share[0])], 1);
     assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 4), &a);
+    assert_int_equal(next(s.pool[1], T0 + 4), FCNG_POOL_WAIT);
+    assert_null(fcng_pool_expire(s.pool[0], T0 + 4)); /* it is closed */
     assert_int_equal(s.woken[fcng_share_slot(s.share[1])], 1);
     assert_int_equal(next(s.pool[1], T0 + 5), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[1]);
@@ -256,6 +267,7 @@ static void test_without_a_queue_idle_ones_give_way(void **state)
     assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
     assert_int_equal(ask(s.pool[1], &x, T0), FCNG_POOL_REFUSE);
     assert_ptr_equal(fcng_pool_expire(s.pool[0], T0), &a);
+    assert_null(fcng_pool_expire(s.pool[0], T0));
     assert_int_equal(next(s.pool[1], T0), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[1]);
     finish(&s);
@@ -290,6 +302,28 @@ static void test_two_pools_of_one_process(void **state)
     finish(&s);
 }
 
+/* Whoever was given a place is not given the next before it has come for the
+   first: it may have nobody else who has waited as long. */
+static void test_one_place_at_a_time_is_given(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 3, 2);
+    fcng_pool_conn a = { 0 }, b = { 0 };
+    fcng_pool_wait w = { 0 }, y = { 0 };
+    open_one(s.pool[0], &a, T0);
+    open_one(s.pool[0], &b, T0);
+    assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
+    assert_int_equal(ask(s.pool[2], &y, T0 + 1), FCNG_POOL_WAIT);
+    gone(s.pool[0], &a);
+    gone(s.pool[0], &b);
+    assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
+    assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_OPEN);
+    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[2]);
+    finish(&s);
+}
+
 /* A newcomer of one process does not overtake those who wait elsewhere. */
 static void test_a_newcomer_waits_behind_others(void **state)
 {
@@ -300,7 +334,7 @@ static void test_a_newcomer_waits_behind_others(void **state)
     fcng_pool_wait w = { 0 }, late = { 0 };
     open_one(s.pool[0], &a, T0);
     assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
-    fcng_pool_remove(s.pool[0], &a);
+    gone(s.pool[0], &a);
     assert_int_equal(ask(s.pool[2], &late, T0 + 200 * MS), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[1], T0 + 200 * MS), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[1]);
@@ -319,7 +353,7 @@ static void test_a_place_nobody_needs_goes_on(void **state)
     open_one(s.pool[0], &a, T0);
     assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
     assert_int_equal(ask(s.pool[2], &x, T0 + 1), FCNG_POOL_WAIT);
-    fcng_pool_remove(s.pool[0], &a);
+    gone(s.pool[0], &a);
     fcng_pool_cancel(s.pool[1], &w); /* its client has left meanwhile */
     assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_WAIT);
     assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 1);
@@ -341,7 +375,7 @@ static void test_who_waits_looks_again_by_itself(void **state)
     assert_int_equal(next(s.pool[1], T0 + 100 * MS), FCNG_POOL_WAIT);
     assert_int_equal(fcng_pool_deadline(s.pool[1]), T0 + 200 * MS);
     fcng_pool_cancel(s.pool[1], &w);
-    fcng_pool_remove(s.pool[0], &a);
+    gone(s.pool[0], &a);
     finish(&s);
 }
 
@@ -357,13 +391,13 @@ static void test_a_smaller_limit_counts_what_is_open(void **state)
     }
     fcng_pool_options o = limits(2);
     fcng_pool_set_options(s.pool[1], &o);
-    fcng_pool_remove(s.pool[0], &c[0]);
-    fcng_pool_remove(s.pool[0], &c[1]);
+    gone(s.pool[0], &c[0]);
+    gone(s.pool[0], &c[1]);
     assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
-    fcng_pool_remove(s.pool[0], &c[2]);
+    gone(s.pool[0], &c[2]);
     assert_int_equal(next(s.pool[1], T0), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[1]);
-    fcng_pool_remove(s.pool[0], &c[3]);
+    gone(s.pool[0], &c[3]);
     finish(&s);
 }
 
@@ -451,7 +485,7 @@ static void test_a_place_given_to_a_dead_process_comes_back(void **state)
     open_one(s.pool[0], &a, T0);
     assert_int_equal(ask(s.pool[1], &x, T0), FCNG_POOL_WAIT);
     s.dead[1] = true;
-    fcng_pool_remove(s.pool[0], &a);
+    gone(s.pool[0], &a);
     assert_int_equal(ask(s.pool[2], &w, T0 + 1), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[2], T0 + 600 * MS), FCNG_POOL_OPEN);
     fcng_pool_give_up(s.pool[2]);
@@ -600,7 +634,7 @@ static void one_connection(fcng_pool *pool, meter *m)
     fcng_pool_add(pool, &conn, T0);
     sched_yield();
     m->open--;
-    fcng_pool_remove(pool, &conn);
+    gone(pool, &conn);
 }
 
 static void serve(void *memory, meter *m, unsigned long times)
@@ -745,6 +779,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_long_queue_keeps_its_order),
     cmocka_unit_test(test_without_a_queue_idle_ones_give_way),
     cmocka_unit_test(test_two_pools_of_one_process),
+    cmocka_unit_test(test_one_place_at_a_time_is_given),
     cmocka_unit_test(test_a_newcomer_waits_behind_others),
     cmocka_unit_test(test_a_place_nobody_needs_goes_on),
     cmocka_unit_test(test_who_waits_looks_again_by_itself),

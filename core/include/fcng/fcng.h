@@ -787,6 +787,11 @@ bool fcng_is_word(fcng_str text);
 void fcng_pool_options_merge(fcng_pool_options *options,
                              const fcng_pool_options *outer);
 
+/* Whether both say the same, wherever it was said: two such pools to one
+   address are one. */
+bool fcng_pool_options_equal(const fcng_pool_options *a,
+                             const fcng_pool_options *b);
+
 typedef struct fcng_pool fcng_pool;
 
 /* A connection as the pool sees it: embed it in the host's own.  Only |data|
@@ -843,7 +848,7 @@ enum fcng_pool_verdict {
 fcng_pool *fcng_pool_new(const fcng_mem *mem,
                          const fcng_pool_options *options);
 
-/* The host has closed and removed every connection before. */
+/* The host has removed and closed every connection before. */
 void fcng_pool_del(fcng_pool *pool);
 
 /* Replaces the limits at run time, also below what is in use. */
@@ -878,12 +883,14 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
 /*
  * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool
  * keeps the connection as idle.  False: the pool has forgotten it, close it.
- * Afterwards ask fcng_pool_next().
+ * Afterwards ask fcng_pool_next(): that gives the place of a closed connection
+ * to whoever waits, also in another process, so it comes after close().
  */
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
                        uint64_t now_us);
 
-/* A connection, idle or busy, is gone.  Afterwards ask fcng_pool_next(). */
+/* A connection, idle or busy, is gone or to be closed now.  Afterwards ask
+   fcng_pool_next(), as above. */
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn);
 
 /*
@@ -899,11 +906,13 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
 /*
  * An idle connection to close now, already forgotten by the pool, or NULL:
  * idle too long, too old, over max_idle, or in the way of another request that
- * got no byte yet (the yield rule, docs/architecture.md).  Call until NULL.
+ * got no byte yet (the yield rule, docs/architecture.md).  Close it and call
+ * again, until NULL: each call gives the place of the one before away.
  */
 fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us);
 
-/* As expire, but any idle connection: for reload and graceful stop. */
+/* As expire, but any idle connection: for reload and graceful stop.  Until
+   NULL, too. */
 fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool);
 
 /* When fcng_pool_expire() or fcng_pool_next() wants to be asked, or
@@ -976,6 +985,9 @@ unsigned fcng_share_slot(const fcng_share *share);
 fcng_seat *fcng_share_attach(fcng_share *share, fcng_str key);
 void fcng_share_detach(fcng_seat *seat);
 
+/* Requests under way and waiting there, over all processes. */
+uint32_t fcng_share_busy(const fcng_seat *seat);
+
 /* What there is now, and what has happened. */
 enum fcng_gauge {
     FCNG_GAUGE_CONNECTIONS, /* open or being opened */
@@ -1044,6 +1056,71 @@ void fcng_pool_share(fcng_pool *pool, fcng_seat *seat);
 /* Counts what the pool cannot see: a request's end, a retry, an abort. */
 void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter);
 
+/* ------------------------------------------------------------- health --- */
+
+/*
+ * Which of several servers is asked, by what happened to earlier requests.
+ *
+ * A server that failed max_fails times within fail_timeout is down for that
+ * time.  Then one request tries it (a probe), and the others stay away until
+ * that has an answer; a probe that fails makes the next time twice as long, up
+ * to eight times.  The host says of each request it has chosen a server for
+ * how it went: answered (the first byte came), failed, or neither (the client
+ * left, no connection became free).
+ */
+typedef struct fcng_health {
+    /* private; zeros at first */
+    uint64_t down_until_us; /* 0: up */
+    uint64_t failed_us;
+    uint32_t fails;
+    uint32_t doubled; /* the time, so many times */
+    bool probed;
+} fcng_health;
+
+enum fcng_health_state {
+    FCNG_HEALTH_UP,
+    FCNG_HEALTH_DUE, /* down until now: the next request is a probe */
+    FCNG_HEALTH_DOWN
+};
+
+enum fcng_health_state fcng_health_state(const fcng_health *health,
+                                         uint64_t now_us);
+
+/* A request goes there.  True: it is the probe; say so afterwards. */
+bool fcng_health_begin(fcng_health *health, uint64_t now_us);
+
+/* The first byte of an answer came.  True: the server was down before. */
+bool fcng_health_answered(fcng_health *health);
+
+/* Connecting or asking failed.  True: the server is down from now on, and was
+   up before. */
+bool fcng_health_failed(fcng_health *health, const fcng_pool_options *options,
+                        bool probe, uint64_t now_us);
+
+/* Nothing was learnt. */
+void fcng_health_dropped(fcng_health *health, bool probe);
+
+/* Whether a failure with |err| speaks against the server (and not against the
+   request, or only for its being busy). */
+bool fcng_health_counts(int err);
+
+/* A server as one request sees it. */
+typedef struct fcng_candidate {
+    enum fcng_health_state state;
+    uint32_t busy; /* fcng_share_busy(), or what this process knows of */
+    bool full;     /* fcng_pool_can_start() says no */
+    bool tried;    /* by this request, in vain */
+} fcng_candidate;
+
+/*
+ * The server for a request: the one with the fewest requests, ties by turn
+ * (|turn| comes first), of those that are up and have room; else of those that
+ * are up, where it must wait; else of those that are down, for the last one is
+ * never locked out.  |n|: every one was tried.
+ */
+size_t fcng_health_choose(const fcng_candidate *candidate, size_t n,
+                          size_t turn);
+
 /* ------------------------------------------------------------- address --- */
 
 enum fcng_address_kind {
@@ -1067,6 +1144,11 @@ typedef struct fcng_address {
  */
 int fcng_address_parse(fcng_address *address, fcng_str text, char *why,
                        size_t why_len);
+
+/* One text for all ways to write an address: "unix:/path", "unix:@abstract",
+   "host:port" (lower case; "localhost" for this machine), "[::1]:port"; cut
+   off where |len| ends.  Returns its length. */
+size_t fcng_address_text(const fcng_address *address, char *out, size_t len);
 
 /* ----------------------------------------- what the operator reads --- */
 

@@ -11,7 +11,8 @@
 #   });
 #   ... $app->address ...
 #
-# new(listen => 'unix' | 'tcp', request => CODE | connection => CODE,
+# new(listen => 'unix' | 'tcp', host => '127.0.0.1',
+#     request => CODE | connection => CODE,
 #     workers => N      N processes that serve one connection after another,
 #                       as php-fpm does; default: a process a connection
 #     backlog => N, accept => 0 (never), quiet => 1 (no event a request))
@@ -60,11 +61,12 @@ sub listener {
         $self->{address} = "unix:$path";
     }
     else {
+        my $host = $self->{host} // '127.0.0.1';
         $self->{port} ||= FCNG::Util::free_port();
-        $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        $socket = IO::Socket::INET->new(LocalAddr => $host,
             LocalPort => $self->{port}, Proto => 'tcp', ReuseAddr => 1,
             Listen => $self->{backlog}) or die "port $self->{port}: $!\n";
-        $self->{address} = "127.0.0.1:$self->{port}";
+        $self->{address} = "$host:$self->{port}";
     }
     return $socket;
 }

@@ -22,6 +22,7 @@ use FCNG::HTTP ();
 use FCNG::Util qw(tmpdir free_port wait_until slurp spew spawn find_tool);
 use File::Basename qw(basename);
 use File::Copy ();
+use JSON::PP ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
@@ -36,6 +37,20 @@ sub new {
     spew("$self->{docroot}/index.html", "It works.\n");
     $self->{port} = free_port();
     return $self;
+}
+
+# another(name, %how, code): a subtest with a server of the same kind, which
+# is made in another way.
+sub another {
+    my ($self, $name, @how) = @_;
+    my $code = pop @how;
+    my $class = ref $self;
+    return Test::More::subtest($name => sub {
+        my $host = $class->new(@how);
+        eval { $code->($host); 1 }
+            or Test::More::fail("the test died: $@");
+        $host->finish;
+    });
 }
 
 sub port { $_[0]{port} }
@@ -80,6 +95,25 @@ sub text_for {
 sub words {
     my (%pool) = @_;
     return join ' ', map { "$_=$pool{$_}" } sort keys %pool;
+}
+
+# The status page of the module at a path, and what it says: a hash of the
+# members of each address.
+sub status_at {
+    my ($self, $path) = @_;
+    $self->{status_path} = $path;
+    return $self->server(
+        apache => "<Location \"$path\">\nSetHandler fastcgi-ng-status\n"
+            . "</Location>",
+        nginx => "location = $path {\nfastcgi_ng_status;\n}");
+}
+
+sub status {
+    my ($self) = @_;
+    my $page = $self->get($self->{status_path})->{body};
+    my $all = eval { JSON::PP::decode_json($page) }
+        or die "no JSON: $@\n$page\n";
+    return { map { $_->{address} => $_ } @{ $all->{addresses} } };
 }
 
 # A file below the document root.
@@ -135,9 +169,12 @@ sub start {
 
 sub launch {
     my ($self, @more) = @_;
+    # nofile: so many descriptors a process.
+    my @limit = $self->{nofile} ? ('/bin/sh', '-c',
+        "ulimit -n $self->{nofile}; exec \"\$@\"", 'sh') : ();
     $self->{pid} = spawn({ log => "$self->{dir}/logs/console",
         dir => $self->{dir}, env => $self->environment },
-        $self->command, @more);
+        @limit, $self->command, @more);
 }
 
 sub ready {

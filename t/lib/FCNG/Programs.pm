@@ -105,6 +105,8 @@ sub DESTROY {
 # ---- the programs ----
 
 # children: workers; ini: lines for the pool; docroot is the host's.
+# pool_file: a pool of the system, of which only user, socket and log are
+# replaced.
 sub php_fpm {
     my ($class, %how) = @_;
     my $self = $class->prepare(%how);
@@ -114,12 +116,7 @@ sub php_fpm {
     my $who = defined $user ? "user = $user\ngroup = $group\n" : '';
     my $children = $self->{children} // 4;
     my $ini = $self->{ini} // '';
-    spew("$dir/fpm.conf", <<"CONF");
-[global]
-error_log = $dir/fpm.log
-log_level = warning
-daemonize = no
-process_control_timeout = 2
+    my $pool = <<"POOL";
 [www]
 ${who}listen = $listen
 listen.mode = 0666
@@ -129,6 +126,19 @@ pm.max_children = $children
 catch_workers_output = yes
 clear_env = yes
 $ini
+POOL
+    if ($self->{pool_file}) {
+        $pool = slurp($self->{pool_file});
+        $pool =~ s/^(?:user|group|listen(?:\.owner|\.group)?) *=.*\n//mg;
+        $pool =~ s/^\[www\]\n/[www]\n${who}listen = $listen\nlisten.mode = 0666\n/m;
+    }
+    spew("$dir/fpm.conf", <<"CONF");
+[global]
+error_log = $dir/fpm.log
+log_level = warning
+daemonize = no
+process_control_timeout = 2
+$pool
 CONF
     # A worker does not know TMPDIR: the pool cleared its environment.
     mkdir "$dir/tmp" and chmod 01777, "$dir/tmp";
