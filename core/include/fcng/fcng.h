@@ -16,6 +16,7 @@
  *   pool                   which connection: use one, open one, wait, refuse
  *   conn, request          records out, events in
  *   head                   STDOUT -> the CGI response head
+ *   authorizer             what such a head means in that role
  *   lines, messages        what the operator reads
  *
  * "Spec" is the FastCGI Specification 1.0 unless another one is named.
@@ -372,6 +373,48 @@ size_t fcng_head_body(fcng_head *head, size_t len);
    when the head never was complete.  |no_body|: the answer to HEAD, 204 or
    304, where Content-Length says nothing about the bytes that follow. */
 int fcng_head_finish(const fcng_head *head, bool no_body);
+
+/* --------------------------------------------------------- authorizer --- */
+
+/* What an Authorizer's answer means (Spec 6.3).  Zeros deny. */
+enum fcng_authz {
+    FCNG_AUTHZ_FAILED,  /* no answer that counts: deny with a 5xx */
+    FCNG_AUTHZ_GRANTED,
+    FCNG_AUTHZ_DENIED   /* the client gets the whole answer */
+};
+
+/*
+ * The verdict, from nothing but |head| and |error|: how the request ended
+ * (FCNG_OK: END_REQUEST with REQUEST_COMPLETE; else what went wrong, in the
+ * head and the body too).  A grant is a complete head with Status 200, or with
+ * neither Status nor Location.  Ask once, at the end.
+ */
+enum fcng_authz fcng_authz_verdict(const fcng_head *head, int error);
+
+/* The variables that no Authorizer is sent, for fcng_env_encode(), and whether
+   |name| (in any case) is one of them: CONTENT_LENGTH, PATH_INFO,
+   PATH_TRANSLATED, SCRIPT_NAME. */
+uint32_t fcng_authz_skip(void);
+bool fcng_authz_is_withheld(fcng_str name);
+
+enum fcng_authz_field {
+    FCNG_AUTHZ_HEADER,   /* a field like any other */
+    FCNG_AUTHZ_VARIABLE, /* "Variable-NAME", NAME may be set */
+    FCNG_AUTHZ_REFUSED   /* "Variable-NAME", NAME may not */
+};
+
+/*
+ * What a field of the answer's head is.  |name|, a slice of |field|, is the
+ * variable's, its case kept, unless it is a header.  Refused: what the server
+ * itself sets (but REMOTE_USER and AUTH_TYPE), HTTP_*, what changes how a
+ * program starts or how a server works (PATH, LD_*, PHP_VALUE, no-gzip ...),
+ * names with other bytes than letters, digits, '_', '-' and '.'.
+ */
+enum fcng_authz_field fcng_authz_field(fcng_str field, fcng_str *name);
+
+/* Both names may become one variable in what follows ('-' and '.' as '_', any
+   case): an answer that has both grants nothing. */
+bool fcng_authz_meet(fcng_str a, fcng_str b);
 
 /* ------------------------------------------------- requests and events --- */
 
