@@ -55,6 +55,6 @@ FCNG::Hosts->each(sub {
         $load->more(100);
     }
     my ($count, @faults) = $load->stop;
-    cmp_ok($count, '>', 400, "$count requests");
+    cmp_ok($count, '>=', 400, "$count requests");
     is(join(', ', @faults), '', 'none of them failed');
 });
