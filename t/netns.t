@@ -73,7 +73,7 @@ PERL
 
 sub start {
     my ($self) = @_;
-    $self->{app} = spawn({ log => "$ENV{TMPDIR}/netns.log" },
+    $self->{app} = spawn({ log => tmpdir() . '/log' },
         $tool{nsenter}, '-t', $self->{pid}, '-n', $^X,
         '-I' . top() . '/t/lib', '-e', $program, $self->{address},
         $self->{n});
