@@ -380,6 +380,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         timeout->event.log = r->connection->log;
         timeout->event.handler = ngx_http_fastcgi_ng_timeout_handler;
 
+        timeout->start = ngx_current_msec;
         ctx->timeout = timeout;
 
         ngx_add_timer(&timeout->event, conf->request_timeout);
@@ -707,7 +708,7 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         if (err != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "%s upstream sent invalid header: %s",
+                          "%s: upstream sent invalid header: %s",
                           ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
             return NGX_HTTP_UPSTREAM_INVALID_HEADER;
         }
