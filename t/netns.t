@@ -13,7 +13,6 @@ use FCNG::Util qw(find_tool wait_until spawn spew tmpdir run_bounded top
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my @hosts = (only => 'apache');
 
 my %tool = map { $_ => find_tool($_) } qw(unshare nsenter ip mount);
 for my $name (sort keys %tool) {
@@ -102,7 +101,7 @@ chmod 0644, $names;
 run($tool{mount}, '--bind', $names, '/etc/hosts');
 $ENV{TMPDIR} ||= '/tmp';
 
-FCNG::Hosts->each(@hosts, workers => 2, sub {
+FCNG::Hosts->each(workers => 2, sub {
     my ($host) = @_;
     my @remote = map { remote($_) } 1 .. 3;
     my %quick = (connect_timeout => '300ms', read_timeout => '700ms');
