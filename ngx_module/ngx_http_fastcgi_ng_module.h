@@ -238,6 +238,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     off_t                            received;
     ngx_str_t                        synthetic;
     ngx_msec_t                       start;
+    ngx_msec_t                       ready;          /* has its link */
     ngx_msec_t                       connect_start;
     ngx_uint_t                       connect_failures;
     ngx_err_t                        connect_err;

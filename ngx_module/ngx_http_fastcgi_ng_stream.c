@@ -407,6 +407,7 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     ngx_connection_t  *c;
 
     st->state = NGX_HTTP_FASTCGI_NG_READY;
+    st->ready = ngx_current_msec;
     st->counted = 1;
     st->link = link;
     link->stream = st;
@@ -727,7 +728,7 @@ ngx_http_fastcgi_ng_answered(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     ctx->answered = 1;
-    ctx->first_byte_time = ngx_current_msec - st->start;
+    ctx->first_byte_time = ngx_current_msec - st->ready;
 
     st->request->upstream->peer.cached = 0;
 

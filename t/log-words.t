@@ -9,8 +9,6 @@ use FCNG::Hosts;
 use FCNG::Util qw(wait_until slurp free_port);
 use Test::More;
 
-my @hosts = (only => 'apache');
-
 my @words = qw(pool queue_time connect_time first_byte_time app_status reused
     stream_id);
 
@@ -36,7 +34,7 @@ sub took {
     cmp_ok($time, '<', $most, 'nor too large');
 }
 
-FCNG::Hosts->each(@hosts, sub {
+FCNG::Hosts->each(sub {
     my ($host) = @_;
     my $app = FCNG::App->new(request => sub {
         my ($r) = @_;
