@@ -79,7 +79,7 @@ ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
         return rc;
     }
 
-    if (ctx->attempts++ > 0) {
+    if (ctx->attempts++ > 0 && !ctx->was_stale) {
         fcng_pool_count(st->pool->fcng, FCNG_COUNT_RETRIED);
     }
 

@@ -176,6 +176,8 @@ typedef struct {
     unsigned                         in_get:1;
     unsigned                         drain:1;
     unsigned                         timed_out:1;
+    unsigned                         bad_head:1;     /* or a short body */
+    unsigned                         was_stale:1;    /* the last attempt */
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */

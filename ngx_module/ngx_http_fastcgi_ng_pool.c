@@ -145,6 +145,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     ctx->answered = 0;
     ctx->reused = 0;
     ctx->signal = 0;
+    ctx->bad_head = 0;
     ctx->in_get = 1;
 
     rc = ctx->inner_get ? ngx_http_fastcgi_ng_choose(st)
@@ -178,6 +179,8 @@ ngx_http_fastcgi_ng_count_end(ngx_http_fastcgi_ng_stream_t *st)
 
     ctx = st->ctx;
 
+    ctx->was_stale = st->stale;
+
     if (st->stale) {
         counter = FCNG_COUNT_STALE;
 
@@ -187,7 +190,9 @@ ngx_http_fastcgi_ng_count_end(ngx_http_fastcgi_ng_stream_t *st)
     } else if (st->read.timedout || st->write.timedout) {
         counter = FCNG_COUNT_TIMEOUT;
 
-    } else if (ctx->signal == NGX_HTTP_UPSTREAM_INVALID_HEADER) {
+    } else if (ctx->bad_head
+               || ctx->signal == NGX_HTTP_UPSTREAM_INVALID_HEADER)
+    {
         counter = FCNG_COUNT_HEAD;
 
     } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER || ctx->drain) {

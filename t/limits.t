@@ -15,8 +15,6 @@ use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my @hosts = (only => 'apache');
-
 my $processes = 8;
 
 # php-fpm with four processes under two hundred clients, a reload each second.
@@ -92,7 +90,7 @@ sub killed {
     $waiter->send(FCNG::HTTP::head('GET', '/app/x'));
     sleep 0.2;
     # Should the waiter be in one of them, it is lost with it.
-    $host->expect(qr/exit signal Killed/);
+    $host->expect(qr/exit signal Killed|exited on signal 9/);
     kill KILL => @holders;
     my $from = time;
     my $r = $host->get('/app/x', seconds => 10);
@@ -134,13 +132,15 @@ sub fair {
     my $app = FCNG::App->new(quiet => 1, request => sub {
         my ($r) = @_;
         # When the server had read the request, by its own clock.
-        my ($came) = ($r->env('HTTP_X_CAME') // '') =~ /(\d+)/;
-        $r->note('served', came => ($came // 0) / 1e6);
+        my ($came) = ($r->env('HTTP_X_CAME') // '') =~ /([\d.]+)/;
+        $came /= 1e6 if $host->is_apache;
+        $r->note('served', came => $came);
         sleep 0.025;
         $r->text('ok');
     });
     $host->location('/app/', app => $app, pool => { max_connections => 4,
-        queue_timeout => '20s' });
+        queue_timeout => '20s' },
+        nginx => "fastcgi_ng_param HTTP_X_CAME \$msec;\n");
     $host->server(apache => 'RequestHeader set X-Came "%t"');
     $host->start;
     my $port = $host->port;
@@ -222,7 +222,7 @@ my %parts = (php => \&php, killed => \&killed, fair => \&fair,
 plan skip_all => FCNG::Sampler->missing if FCNG::Sampler->missing;
 my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS}) : sort keys %parts;
 
-FCNG::Hosts->each(@hosts, sub {
+FCNG::Hosts->each(sub {
     my ($host) = @_;
     for my $name (@parts) {
         my $prefork = $host->is_apache && $host->mpm eq 'prefork';

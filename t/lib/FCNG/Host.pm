@@ -13,6 +13,7 @@
 #   app | apps | address    where the application is
 #   script => FILE          a front controller instead of a mount
 #   nginx => TEXT, apache => TEXT    what only one server has
+#   server => TEXT          parameters of each of several servers in nginx
 # files('.php', %how) hands files over by their suffix.
 package FCNG::Host;
 
