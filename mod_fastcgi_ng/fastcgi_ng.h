@@ -237,6 +237,7 @@ typedef struct fastcgi_ng_task_t {
     bool delivered;              /* something of the head went out */
     bool cut_told;
     bool client_gone;
+    bool client_stuck;           /* it took no byte in time */
 
     /* all attempts */
     unsigned tries;
@@ -427,10 +428,10 @@ typedef struct fastcgi_ng_wait_t {
     bool timed_out;    /* out */
 } fastcgi_ng_wait_t;
 
-/* Whether the client takes bytes now; else waits until it takes or sends
-   some, or the time is up. */
+/* Whether the client takes bytes now; else waits until it takes some, or
+   |sends| some, or the time is up. */
 bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
-                                uint64_t until_us);
+                                bool sends, uint64_t until_us);
 /* Waits for the application, the client, or the time. */
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait);

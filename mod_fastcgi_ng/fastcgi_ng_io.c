@@ -599,14 +599,14 @@ bool fastcgi_ng_io_client_gone(const fastcgi_ng_task_t *task)
 }
 
 bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
-                                uint64_t until_us)
+                                bool sends, uint64_t until_us)
 {
     struct pollfd pfd = { client->fd, POLLOUT, 0 };
 
     if (client->fd < 0 || client->secondary || poll(&pfd, 1, 0) != 0) {
         return true; /* or nothing tells, or an error that writing meets */
     }
-    pfd.events = POLLIN | POLLOUT;
+    pfd.events = (short)(POLLOUT | (sends ? POLLIN : 0));
     poll(&pfd, 1, ms_until(until_us, ABORT_CHECK_MS));
     return (pfd.revents & ~POLLIN) != 0;
 }

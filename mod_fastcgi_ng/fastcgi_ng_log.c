@@ -119,6 +119,9 @@ static void log_queue(const fastcgi_ng_task_t *task)
 
 static const char *where(const fastcgi_ng_task_t *task)
 {
+    if (task->client_stuck) {
+        return "and the client took no more of the response";
+    }
     if (task->reply != FASTCGI_NG_REPLY_NONE) {
         return "in the response's body";
     }

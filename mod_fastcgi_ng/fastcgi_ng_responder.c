@@ -308,6 +308,12 @@ static void pull(fastcgi_ng_task_t *task)
     }
 }
 
+/* An application that is always readable is never waited for. */
+static bool is_late(const fastcgi_ng_task_t *task)
+{
+    return task->end_us != FCNG_NEVER && fastcgi_ng_now() >= task->end_us;
+}
+
 static void pump(fastcgi_ng_task_t *task)
 {
     task->sent_us = fastcgi_ng_now();
@@ -315,6 +321,9 @@ static void pump(fastcgi_ng_task_t *task)
     while (!task->over && task->error == FCNG_OK && task->status == OK
            && !task->client_gone) {
         push(task);
+        if (!task->over && is_late(task)) {
+            on_failure(task, FCNG_ERR_TIMEOUT);
+        }
         if (!task->over) {
             pull(task);
         }
@@ -467,6 +476,10 @@ static int answer_failure(fastcgi_ng_task_t *task)
         && task->error != FCNG_ERR_CONNECT) {
         apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
     }
+    if (is_late(task) && !task->body.eos && r->connection->master == NULL) {
+        /* httpd reads the rest of the body before the answer goes out. */
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
     r->status = HTTP_OK; /* else ap_die() sees an error within an error */
     r->status_line = NULL;
     return status;
@@ -517,6 +530,10 @@ static int answer(fastcgi_ng_task_t *task)
         return answer_redirect(task);
     }
     fastcgi_ng_reply_finish(task);
+    if (task->client_stuck) {
+        fastcgi_ng_log_failure(task);
+        fastcgi_ng_reply_break(task);
+    }
     return OK;
 }
 
@@ -553,11 +570,6 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     task->conf = with_defaults(r, conf);
     task->app = app;
     task->mount = mount;
-    task->start_us = fastcgi_ng_now();
-    task->end_us = task->conf->request_timeout > 0
-                       ? task->start_us
-                             + (uint64_t)task->conf->request_timeout
-                       : FCNG_NEVER;
     task->backend = app->backends[0];
     task->prefer = -1;
     if (app->addresses->nelts > 1) {
@@ -576,6 +588,11 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     if (rc != OK) {
         return rc;
     }
+    task->start_us = fastcgi_ng_now();
+    task->end_us = task->conf->request_timeout > 0
+                       ? task->start_us
+                             + (uint64_t)task->conf->request_timeout
+                       : FCNG_NEVER;
     task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
                                  r->connection->bucket_alloc);
     run(task);

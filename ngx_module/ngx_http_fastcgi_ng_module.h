@@ -138,6 +138,7 @@ typedef struct {
 typedef struct {
     ngx_event_t                      event;
     ngx_connection_t                 ident;
+    ngx_msec_t                       start;
 } ngx_http_fastcgi_ng_timeout_t;
 
 

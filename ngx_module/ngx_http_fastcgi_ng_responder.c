@@ -380,6 +380,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         timeout->event.log = r->connection->log;
         timeout->event.handler = ngx_http_fastcgi_ng_timeout_handler;
 
+        timeout->start = ngx_current_msec;
         ctx->timeout = timeout;
 
         ngx_add_timer(&timeout->event, conf->request_timeout);

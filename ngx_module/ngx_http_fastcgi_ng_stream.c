@@ -507,9 +507,10 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, NGX_ETIMEDOUT,
-                  "%s the request took longer than "
-                  "fastcgi_ng_request_timeout",
-                  fcng_msg_tag(FCNG_MSG_TIMEOUT));
+                  "%s: the request has taken %M ms "
+                  "(fastcgi_ng_request_timeout)",
+                  fcng_msg_tag(FCNG_MSG_TIMEOUT),
+                  ngx_current_msec - ctx->timeout->start);
 
     u->peer.tries = 0;
 
