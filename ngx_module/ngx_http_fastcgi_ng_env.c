@@ -696,6 +696,37 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
 }
 
 
+/* The host of an absolute request target (RFC 9112 section 3.2.2). */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_target_host(ngx_http_request_t *r, fcng_field *field)
+{
+    u_char  *p, *last;
+
+    r = r->main;
+
+    if (r->host_start == NULL || r->host_end == NULL
+        || r->http_version >= NGX_HTTP_VERSION_20)
+    {
+        return 0;
+    }
+
+    p = r->host_end;
+
+    if (*p == ':') {
+        last = r->request_line.data + r->request_line.len;
+
+        for (p++; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }
+    }
+
+    field->name = (fcng_str) FCNG_STR("Host");
+    field->value.data = (char *) r->host_start;
+    field->value.len = p - r->host_start;
+
+    return 1;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_params_t *params)
@@ -703,14 +734,14 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
     int                        err;
     size_t                     n, max;
     fcng_field                *field, fields[NGX_HTTP_FASTCGI_NG_FIELDS];
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, absolute;
     ngx_list_part_t           *part;
     ngx_table_elt_t           *h;
     fcng_fields_policy         policy;
     ngx_http_core_srv_conf_t  *cscf;
 
     field = fields;
-    max = 0;
+    max = 1;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         max += part->nelts;
@@ -723,14 +754,17 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
         }
     }
 
-    n = 0;
+    absolute = ngx_http_fastcgi_ng_target_host(r, &field[0]);
+    n = absolute;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].hash == 0) {
+            if (h[i].hash == 0
+                || (absolute && &h[i] == r->headers_in.host))
+            {
                 continue;
             }
 
