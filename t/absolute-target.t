@@ -48,12 +48,15 @@ FCNG::Hosts->each(sub {
             ['http://127.0.0.1/app/x?a=b', '127.0.0.1'],
             ["http://other:$port/inside.app", "other:$port"]) {
         my ($target, $want) = @$_;
-        ($name, $server, undef, $uri, $path) = $says->($target,
+        ($name, $server, $its_port, $uri, $path) = $says->($target,
             "Host: this\r\n");
         # httpd writes it in lower case.
         is(lc $name, lc $want, "$target: HTTP_HOST");
         (my $bare = lc $want) =~ s/:\d+$//;
         is(lc $server, $own->($bare), "$target: SERVER_NAME");
+        my ($named) = $want =~ /:(\d+)$/;
+        is($its_port, $host->is_nginx ? $port : $named // 80,
+            "$target: SERVER_PORT");
         is($path, '/x', "$target: PATH_INFO") if $target =~ /x$/;
     }
     is(($says->('http://other:81/app/x', "Host: a\r\nX-A: b\r\n"))[0],
