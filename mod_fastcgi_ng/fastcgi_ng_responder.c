@@ -10,7 +10,6 @@
 #include "fastcgi_ng.h"
 
 #define STATUS_CLIENT_GONE 499 /* never sent; what nginx logs */
-#define RETRY_AFTER "5"
 
 /* ---------------------------------------------------------- an attempt --- */
 
@@ -172,15 +171,18 @@ static void on_bytes(fastcgi_ng_task_t *task, apr_size_t len)
 {
     task->active_us = fastcgi_ng_now();
     task->lingered = false;
-    if (task->first_byte_us == 0) {
-        task->first_byte_us = task->active_us;
+    if (!task->heard) {
+        task->heard = true;
         task->first_bytes.data = task->buf;
         task->first_bytes.len = len;
-        fastcgi_ng_backend_first_byte(task);
     }
     fcng_conn_feed(task->conn->fcgi, task->buf, len);
     take_events(task);
     if (fcng_request_answered(task->request)) {
+        if (task->first_byte_us == 0) {
+            task->first_byte_us = task->active_us;
+            fastcgi_ng_backend_first_byte(task);
+        }
         fastcgi_ng_backend_answered(task);
     }
     if (!task->over && task->error == FCNG_OK) {
@@ -342,6 +344,7 @@ static void begin(fastcgi_ng_task_t *task)
     task->unflushed = false;
     task->error = FCNG_OK;
     task->first_byte_us = 0;
+    task->heard = false;
     task->first_bytes.len = 0;
     task->app_status = 0;
     fastcgi_ng_reply_init(task);
@@ -474,7 +477,7 @@ static int answer_failure(fastcgi_ng_task_t *task)
     }
     if (status == HTTP_SERVICE_UNAVAILABLE
         && task->error != FCNG_ERR_CONNECT) {
-        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+        apr_table_setn(r->err_headers_out, "Retry-After", FCNG_RETRY_AFTER);
     }
     if (is_late(task) && !task->body.eos && r->connection->master == NULL) {
         /* httpd reads the rest of the body before the answer goes out. */
@@ -549,7 +552,7 @@ static const fastcgi_ng_dir_conf_t *with_defaults(
     DEFAULT(default_params, 1);
     DEFAULT(check_script, 1);
     DEFAULT(request_buffering, 1);
-    DEFAULT(header_max_size, 65536);
+    DEFAULT(header_max_size, FCNG_HEAD_SIZE_DEFAULT);
     DEFAULT(connect_timeout, timeout);
     DEFAULT(send_timeout, timeout);
     DEFAULT(read_timeout, timeout);

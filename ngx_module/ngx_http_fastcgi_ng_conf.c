@@ -42,7 +42,6 @@ static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
     void *data);
 
 
-#define NGX_HTTP_FASTCGI_NG_HEADER_MAX  16777216
 
 /* words of a pool that are not ours to heed */
 #define NGX_HTTP_FASTCGI_NG_BALANCERS                                         \
@@ -687,7 +686,7 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
 {
     ngx_conf_merge_ptr_value(conf->catch_stderr, prev->catch_stderr, NULL);
     ngx_conf_merge_size_value(conf->header_max_size, prev->header_max_size,
-                              65536);
+                              FCNG_HEAD_SIZE_DEFAULT);
     ngx_conf_merge_msec_value(conf->request_timeout, prev->request_timeout, 0);
 
     if (conf->stderr_level == NGX_CONF_UNSET_UINT) {
@@ -1621,10 +1620,11 @@ ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post, void *data)
 {
     size_t  *size = data;
 
-    if (*size < 256 || *size > NGX_HTTP_FASTCGI_NG_HEADER_MAX) {
+    if (*size < FCNG_HEAD_SIZE_MIN || *size > FCNG_HEAD_SIZE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"fastcgi_ng_header_max_size\" must be between "
-                           "256 and 16m, its default is 64k");
+                           "%d and %dm, its default is 64k",
+                           FCNG_HEAD_SIZE_MIN, FCNG_HEAD_SIZE_MAX >> 20);
         return NGX_CONF_ERROR;
     }
 

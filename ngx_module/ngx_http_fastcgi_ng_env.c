@@ -382,7 +382,7 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
     for (p = r->uri.data; p < last; p++) {
         if (*p == '\0' || *p == CR || *p == LF) {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "%s %s", ngx_http_fastcgi_ng_tag(FCNG_ERR_PATH),
+                          "%s: %s", ngx_http_fastcgi_ng_tag(FCNG_ERR_PATH),
                           fcng_strerror(FCNG_ERR_PATH));
             return NGX_HTTP_BAD_REQUEST;
         }
@@ -431,7 +431,7 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, of.err,
-                  "%s no script \"%V\" here, \"fastcgi_ng_check_script off\" "
+                  "%s: no script \"%V\" here, \"fastcgi_ng_check_script off\" "
                   "if the application runs elsewhere",
                   fcng_msg_tag(FCNG_MSG_REQUEST), path);
 
@@ -687,7 +687,7 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
 
     if (err != FCNG_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "%s the request cannot be sent: %s",
+                      "%s: the request cannot be sent: %s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
         return NGX_ERROR;
     }
@@ -787,7 +787,7 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
 
     if (err != FCNG_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "%s the request cannot be sent: %s",
+                      "%s: the request cannot be sent: %s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
         return NGX_ERROR;
     }
@@ -863,7 +863,7 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
 
         if (err != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "%s \"fastcgi_ng_param %V\": %s",
+                          "%s: \"fastcgi_ng_param %V\": %s",
                           ngx_http_fastcgi_ng_tag(err), &param[i].name,
                           fcng_strerror(err));
             return NGX_ERROR;

@@ -238,6 +238,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_str_t                        synthetic;
     ngx_msec_t                       start;
     ngx_msec_t                       connect_start;
+    ngx_msec_t                       started;        /* on the link */
     ngx_uint_t                       connect_failures;
     ngx_err_t                        connect_err;
 
@@ -293,8 +294,7 @@ struct ngx_http_fastcgi_ng_pool_s {
     ngx_connection_t                 ident;          /* timer.data */
     ngx_http_fastcgi_ng_pool_t      *next;
 
-    fcng_rate                        log_limit;
-    ngx_uint_t                       failures;       /* while down */
+    fcng_outage                      outage;
 
     unsigned                         so_keepalive:1;
     unsigned                         transparent:1;

@@ -708,7 +708,7 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         if (err != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "%s upstream sent invalid header: %s",
+                          "%s: upstream sent invalid header: %s",
                           ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
             return NGX_HTTP_UPSTREAM_INVALID_HEADER;
         }

@@ -88,7 +88,7 @@ my @refused = (
         qr/"sure" in "fastcgi_ng_check_script" .*must be "on" or "off"/],
     ['a buffering that is none', "\@fastcgi_ng_buffering 8k;\n$pass",
         qr/"8k" in "fastcgi_ng_buffering" .*must be "on" or "off"/],
-    ['a head too small', "\@fastcgi_ng_header_max_size 100;\n$pass",
+    ['a head too small', "\@fastcgi_ng_header_max_size 255;\n$pass",
         qr/must be between 256 and 16m, its default is 64k/],
     ['a head too large', "\@fastcgi_ng_header_max_size 1g;\n$pass",
         qr/"1g", write a size, as 16k or 1m/],
