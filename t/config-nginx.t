@@ -143,7 +143,19 @@ my @refused = (
         . "\@fastcgi_ng_cache none;\n$pass\n}",
         qr/incompatible with "fastcgi_ng_store", remove one of them/],
     ['a pass in the server', "}\nserver {\n\@$pass",
-        qr/"fastcgi_ng_pass" directive is not allowed here/, 'bare'],
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location, as in "location \/ \{ fastcgi_ng_pass/,
+        'bare'],
+    ['a pass in a condition of the server',
+        "}\nserver {\nif (\$arg_a) {\n\@$pass\n}",
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location/,
+        'bare'],
+    ['a pass in an upstream', "}\nupstream x {\nserver 127.0.0.1:9000;\n"
+        . "\@$pass\n}\nserver {\n",
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location/,
+        'bare'],
+    ['a status page in the server', "}\nserver {\n\@fastcgi_ng_status;",
+        qr/"fastcgi_ng_status" is not allowed here, .*"location = \/fastcgi/,
+        'bare'],
 );
 
 my $missing = FCNG::Host::Nginx->missing;
