@@ -176,6 +176,11 @@ void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
     if (task->first_bytes.len > 0) {
         fcng_hint_protocol(hint, sizeof(hint), task->first_bytes);
     }
+    if (*hint == '\0' && task->error == FCNG_ERR_CLOSED) {
+        fcng_hint_closed(hint, sizeof(hint), task->backend->address->kind
+                                             != FCNG_ADDRESS_TCP,
+                         task->first_byte_us > 0);
+    }
     fastcgi_ng_log(task, APLOG_ERR, msg, "%s: %s, %s%s%s", address,
                    fcng_strerror(task->error), where(task),
                    *hint ? ": " : "", hint);

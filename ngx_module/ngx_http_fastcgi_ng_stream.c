@@ -1021,7 +1021,12 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
         in.len = link->buffer ? link->fed : 0;
         hint[0] = '\0';
 
-        if (err != FCNG_ERR_CLOSED) {
+        if (err == FCNG_ERR_CLOSED) {
+            fcng_hint_closed(hint, sizeof(hint),
+                      st->pool->sockaddr.sockaddr.sa_family == AF_UNIX,
+                      fcng_request_answered(st->fcng));
+
+        } else {
             fcng_hint_protocol(hint, sizeof(hint), in);
         }
 

@@ -1257,6 +1257,10 @@ void fcng_hint_connect(char *out, size_t len, const fcng_connect_facts *facts);
  */
 void fcng_hint_protocol(char *out, size_t len, fcng_str in);
 
+/* Where to look when the application closed the connection before
+   END_REQUEST.  |answered|: after a byte of an answer. */
+void fcng_hint_closed(char *out, size_t len, bool is_unix, bool answered);
+
 /* STDERR of one request -> whole lines for the log. */
 #define FCNG_LINE_MAX 2048
 typedef struct fcng_lines {
