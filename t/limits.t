@@ -172,6 +172,30 @@ sub fair {
     cmp_ok($jump, '<=', 0.2 + 2 * $delay, 'nobody is preferred for long');
 }
 
+# An idle connection of one process is closed at once when another one's
+# request waits, and that is told by a descriptor: looking would take up to a
+# tenth of a second.
+sub woken {
+    my ($host) = @_;
+    my $app = FCNG::App->new(quiet => 1, request => sub { $_[0]->text('ok') });
+    $host->location('/app/', app => $app, pool => { max_connections => 1,
+        idle_timeout => '10s', queue_timeout => '9s' });
+    $host->start;
+    my ($ok, @took) = 0;
+    for my $n (1 .. 60) {
+        my ($before) = $app->counts;
+        my $from = time;
+        $ok += $host->get('/app/x', seconds => 10)->{status} == 200;
+        push @took, time - $from if ($app->counts)[0] > $before;
+    }
+    is($ok, 60, 'requests in many processes');
+    cmp_ok(scalar @took, '>', 5, 'the connection changes hands');
+    my $half = (sort { $a <=> $b } @took)[$#took / 2];
+    cmp_ok($half, '<', 0.03, sprintf 'at once: half of %d times within %.4f s',
+        scalar @took, $half);
+    $host->reload if $host->reloads; # closes what is idle
+}
+
 # Too few descriptors: processes that cannot be woken look by themselves, and
 # give way to others, too.
 sub unwoken {
@@ -226,7 +250,7 @@ sub in_order {
 }
 
 my %parts = (php => \&php, killed => \&killed, fair => \&fair,
-    in_order => \&in_order, unwoken => \&unwoken);
+    in_order => \&in_order, woken => \&woken, unwoken => \&unwoken);
 plan skip_all => FCNG::Sampler->missing if FCNG::Sampler->missing;
 my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS}) : sort keys %parts;
 

@@ -18,6 +18,7 @@
 #define FCNG_ASSERT(condition) assert(condition)
 
 #define FCNG_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define FCNG_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Smaller payloads are copied beside their record header, so that many
    records leave in one slice; larger ones are borrowed from the host. */

@@ -421,7 +421,8 @@ static bool keep(fcng_pool *pool, const fcng_pool_conn *conn, uint64_t now_us)
     const fcng_pool_options *o = &pool->options;
     return pool->nidle < o->max_idle && !over_limit(pool)
            && !too_old(pool, conn, now_us) && !must_give(pool)
-           && !must_yield(pool, now_us);
+           && !must_yield(pool, now_us)
+           && !fcng_seat_is_spare(pool->seat, o, conn->requests == 1, now_us);
 }
 
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,

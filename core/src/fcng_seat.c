@@ -9,6 +9,8 @@
  */
 #include "fcng_seat.h"
 
+#define SPARE_US 10000
+
 static uint16_t own(const fcng_seat *seat)
 {
     return (uint16_t)(seat->share->slot + 1);
@@ -20,6 +22,19 @@ static void wake(const fcng_seat *seat, unsigned slot)
     if (host->wake != NULL) {
         host->wake(slot, host->ctx);
     }
+}
+
+/* Over all processes. */
+static uint32_t sum_gauge(const fcng_seat *seat, enum fcng_gauge gauge)
+{
+    const fcng_entry *entry = seat->entry;
+    uint32_t sum = 0;
+    unsigned slot = fcng_bit_next(entry->attached, 0);
+    while (slot < FCNG_SHARE_SLOTS) {
+        sum += atomic_load(&entry->cell[slot].gauge[gauge]);
+        slot = fcng_bit_next(entry->attached, slot + 1);
+    }
+    return sum;
 }
 
 /* --- who waits --- */
@@ -178,6 +193,50 @@ bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
     return false;
 }
 
+/* --- more than is needed --- */
+
+/* Notes that |n| requests were under way at once; the most of this second and
+   the one before. */
+static uint32_t note_peak(fcng_entry *entry, uint32_t n, uint64_t now_us)
+{
+    uint32_t second = (uint32_t)(now_us / 1000000);
+    _Atomic uint64_t *this = &entry->peak[second % 2];
+    uint64_t before = atomic_load(&entry->peak[(second + 1) % 2]);
+    uint64_t most = atomic_load(this);
+    uint64_t ours = (uint64_t)second << 32 | n;
+    while (most < ours
+           && !atomic_compare_exchange_weak(this, &most, ours)) {
+    }
+    uint32_t peak = (uint32_t)FCNG_MAX(most, ours);
+    return before >> 32 == second - 1 ? FCNG_MAX(peak, (uint32_t)before)
+                                      : peak;
+}
+
+/* Counting touches every process' memory: for a connection that is kept
+   already only now and then. */
+static bool is_counted(fcng_seat *seat, bool is_new, uint64_t now_us)
+{
+    if (!is_new && now_us - atomic_load(&seat->spared_us) < SPARE_US) {
+        return false;
+    }
+    atomic_store(&seat->spared_us, now_us);
+    return true;
+}
+
+bool fcng_seat_is_spare(fcng_seat *seat, const fcng_pool_options *options,
+                        bool is_new, uint64_t now_us)
+{
+    uint32_t told = UINT32_C(1) << FCNG_WORD_MAX_IDLE
+                    | UINT32_C(1) << FCNG_WORD_IDLE_TIMEOUT;
+    if (seat == NULL || (options->set & told) != 0
+        || !is_counted(seat, is_new, now_us)) {
+        return false;
+    }
+    uint32_t idle = sum_gauge(seat, FCNG_GAUGE_IDLE);
+    uint32_t active = sum_gauge(seat, FCNG_GAUGE_ACTIVE) + 1;
+    return idle + active > note_peak(seat->entry, active, now_us);
+}
+
 void fcng_seat_ring(fcng_seat *seat)
 {
     fcng_entry *entry = seat->entry;
@@ -192,17 +251,7 @@ void fcng_seat_ring(fcng_seat *seat)
 
 uint32_t fcng_seat_idle(const fcng_seat *seat)
 {
-    if (seat == NULL) {
-        return 0;
-    }
-    const fcng_entry *entry = seat->entry;
-    uint32_t idle = 0;
-    unsigned slot = fcng_bit_next(entry->attached, 0);
-    while (slot < FCNG_SHARE_SLOTS) {
-        idle += atomic_load(&entry->cell[slot].gauge[FCNG_GAUGE_IDLE]);
-        slot = fcng_bit_next(entry->attached, slot + 1);
-    }
-    return idle;
+    return seat != NULL ? sum_gauge(seat, FCNG_GAUGE_IDLE) : 0;
 }
 
 /* --- tickets --- */

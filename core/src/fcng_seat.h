@@ -52,6 +52,15 @@ void fcng_seat_unproven(fcng_seat *seat, uint64_t since_us);
 bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
                           uint64_t now_us);
 
+/*
+ * Whether the connection of a request that is over would be one too many: with
+ * it more would be open, over all processes, than there were requests at once
+ * lately.  |is_new|: the request was its first.  What the operator has set
+ * (max_idle, idle_timeout, min_idle) is taken as it is said.
+ */
+bool fcng_seat_is_spare(fcng_seat *seat, const fcng_pool_options *options,
+                        bool is_new, uint64_t now_us);
+
 /* Wakes those who hold idle connections. */
 void fcng_seat_ring(fcng_seat *seat);
 

@@ -46,6 +46,8 @@ typedef struct fcng_entry {
     _Atomic uint32_t top; /* tickets from here on were never taken */
     _Alignas(64) _Atomic uint32_t nsamples;
     _Atomic uint32_t sample[FCNG_SAMPLES]; /* first-byte times, us */
+    _Atomic uint64_t peak[2]; /* requests at once, in this second and the one
+                                 before: the second << 32 | how many */
     _Atomic uint64_t gone[FCNG_COUNTERS];   /* of processes that ended */
     _Atomic uint16_t ticket[FCNG_SHARE_TICKETS];
     fcng_cell cell[FCNG_SHARE_SLOTS];
@@ -74,6 +76,7 @@ struct fcng_seat {
     fcng_cell *cell;
     fcng_seat *next;
     _Atomic uint32_t median_us; /* of first bytes, + 1; 0: unknown */
+    _Atomic uint64_t spared_us; /* when fcng_seat_is_spare() counted last */
     unsigned users; /* pools that have it */
 };
 

@@ -194,6 +194,62 @@ static void test_an_idle_connection_gives_way(void **state)
     finish(&s);
 }
 
+/* One client that meets another process each time. */
+static void test_no_more_is_kept_than_was_needed_at_once(void **state)
+{
+    (void)state;
+    server s;
+    setup(&s, 3, 0);
+    fcng_pool_conn a = { 0 }, b = { 0 }, c = { 0 }, *got;
+    open_one(s.pool[0], &a, T0);
+    assert_true(fcng_pool_release(s.pool[0], &a, true, T0));
+    open_one(s.pool[1], &b, T0 + 1);
+    assert_false(fcng_pool_release(s.pool[1], &b, true, T0 + 2));
+    next(s.pool[1], T0 + 2);
+    /* two at once: two are kept, in this second and the next */
+    open_one(s.pool[1], &b, T0 + 3);
+    open_one(s.pool[2], &c, T0 + 3);
+    gone(s.pool[0], &a);
+    assert_true(fcng_pool_release(s.pool[1], &b, true, T0 + 4));
+    assert_true(fcng_pool_release(s.pool[2], &c, true, T0 + 4));
+    /* and none of them longer than that because it is in use */
+    for (uint64_t at = T0; at < T0 + 2 * SECOND; at += SECOND / 4) {
+        assert_int_equal(fcng_pool_acquire(s.pool[1], NULL, FCNG_POOL_ANY, at,
+                                           &got), FCNG_POOL_USE);
+        assert_true(fcng_pool_release(s.pool[1], &b, true, at));
+    }
+    assert_int_equal(fcng_pool_acquire(s.pool[1], NULL, FCNG_POOL_ANY,
+                                       T0 + 2 * SECOND, &got), FCNG_POOL_USE);
+    assert_false(fcng_pool_release(s.pool[1], &b, true, T0 + 2 * SECOND));
+    next(s.pool[1], T0 + 2 * SECOND);
+    gone(s.pool[2], &c);
+    finish(&s);
+}
+
+static void test_what_the_operator_wants_kept_is_kept(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "idle_timeout=1s", "max_idle=9" };
+    for (int i = 0; i < 2; i++) {
+        server s;
+        char why[200];
+        fcng_pool_options o;
+        fcng_pool_conn a = { 0 }, b = { 0 };
+        fcng_pool_options_init(&o);
+        assert_int_equal(fcng_pool_options_word(&o, text(words[i]), why,
+                                                sizeof(why)), FCNG_OK);
+        setup(&s, 2, 0);
+        fcng_pool_set_options(s.pool[1], &o);
+        open_one(s.pool[0], &a, T0);
+        assert_true(fcng_pool_release(s.pool[0], &a, true, T0));
+        open_one(s.pool[1], &b, T0);
+        assert_true(fcng_pool_release(s.pool[1], &b, true, T0));
+        gone(s.pool[0], &a);
+        gone(s.pool[1], &b);
+        finish(&s);
+    }
+}
+
 /* The connection of process 0 answers a request after |us|, once used. */
 static void learn(server *s, fcng_pool_conn *conn, uint64_t us)
 {
@@ -775,6 +831,8 @@ static void test_threads_of_one_process(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_limit_counts_all_processes),
     cmocka_unit_test(test_an_idle_connection_gives_way),
+    cmocka_unit_test(test_no_more_is_kept_than_was_needed_at_once),
+    cmocka_unit_test(test_what_the_operator_wants_kept_is_kept),
     cmocka_unit_test(test_whoever_waits_longer_goes_first),
     cmocka_unit_test(test_a_long_queue_keeps_its_order),
     cmocka_unit_test(test_without_a_queue_idle_ones_give_way),
