@@ -91,6 +91,7 @@ sub killed {
     sleep 0.2;
     # Should the waiter be in one of them, it is lost with it.
     $host->expect(qr/exit signal Killed|exited on signal 9/);
+    $host->{killed} = 1;
     kill KILL => @holders;
     my $from = time;
     my $r = $host->get('/app/x', seconds => 10);
