@@ -55,7 +55,7 @@ FCNG::Hosts->each(sub {
             sink => sub { $got->add($_[0]) });
         is($r->{status}, 200, "$what: status");
         is($r->{size}, $mib << 20, "$what: size");
-        ok($r->{complete}, "$what: complete");
+        ok($r->{complete}, "P7: $what: complete");
         is($got->hexdigest, $sent->hexdigest, "$what: SHA-256");
     };
     for my $name (sort keys %app) {

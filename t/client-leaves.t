@@ -65,7 +65,7 @@ FCNG::Hosts->each(sub {
         ok($app->wait_event('waiting'), "$what: the request runs");
         $client->close;
         my $gone = $app->wait_event('gone', seconds => 3);
-        ok($gone && $gone->{how}, "$what: the application is told")
+        ok($gone && $gone->{how}, "P19: $what: the application is told")
             or diag explain [$app->events];
         is(scalar $app->events('clean end'), 0,
             "$what: never as an end of the body");

@@ -45,8 +45,8 @@ FCNG::Hosts->each(http2 => 1, sub {
             $r = curl('--http2-prior-knowledge', '-o', '/dev/null',
                 '--max-time', 5, "$http2$where");
             like($r->{exit}, qr/^(?:92|18|56|16)$/,
-                "$where: curl fails by HTTP/2") or diag $r->{err};
-            cmp_ok(time - $start, '<', 3, "$where: at once");
+                "P5: $where: curl fails by HTTP/2") or diag $r->{err};
+            cmp_ok(time - $start, '<', 3, "P5: $where: at once");
         }
     }
     my $r = curl('--http2-prior-knowledge', '-o', '/dev/null',

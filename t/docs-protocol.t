@@ -3,7 +3,7 @@
 #
 # docs/protocol.md against the unit tests: each test that it names is run, each
 # test with a number in its name stands in its table, and each function that
-# it names is where it says.
+# it names is where it says.  Faults seen elsewhere have tests of their number.
 use strict;
 use warnings;
 use Test::More;
@@ -64,4 +64,11 @@ for my $word (sort keys %kind) {
     } sort { $a <=> $b } keys %row;
     is("@untested", '', "each $word has a test of its number");
 }
+
+# Each fault seen elsewhere has a row, and tests in that file that name it.
+my %fault = $doc =~ /^\| P(\d+) \|.*`(t\/\S+\.t)` \|$/mg;
+is(join(' ', sort { $a <=> $b } keys %fault),
+    join(' ', 2 .. 11, 15, 16, 18, 19, 23), 'each fault has its row');
+is_deeply([grep { slurp("$top/$fault{$_}") !~ /\bP$_: / }
+    sort { $a <=> $b } keys %fault], [], 'and a test of its number');
 done_testing();

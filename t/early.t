@@ -42,7 +42,7 @@ FCNG::Hosts->each(sub {
         is($r->{status}, $status, "$do: the response comes");
         is($r->{body}, $text, "$do: whole");
         ok($r->{complete}, "$do: complete");
-        cmp_ok(time - $start, '<', 2, "$do: while half is still to come");
+        cmp_ok(time - $start, '<', 2, "P6: $do: while half is still to come");
         # The connection either closes or carries the next request.
         if (!defined $client->{eof}) {
             $client->send($body);

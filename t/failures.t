@@ -22,7 +22,7 @@ my $timed_out = qr/FCNG003.*ead_?[tT]imeout|upstream timed out \(110:/;
 
 # name => [status (0: cut), log, bytes of the id, then: close|stall]
 my %case = (
-    'dies before the head' => [502, qr/FCNG004.*closed the connection before END_REQUEST.*before the response/,
+    'P18: dies before the head' => [502, qr/FCNG004.*closed the connection before END_REQUEST.*before the response/,
         sub { '' }],
     'dies in the head' => [502, qr/FCNG004.*(?:in the response's head|before the response)/,
         sub { out($_[0], 'Content-Ty') }],
@@ -32,7 +32,7 @@ my %case = (
         sub { out($_[0], "${head}bo") }],
     'dies after STDOUT, before END' => [0, qr/FCNG004/,
         sub { out($_[0], "${head}" . 'b' x 100_000) }],
-    'stalls' => [504, $timed_out, sub { '' }, 'stall'],
+    'P18: stalls' => [504, $timed_out, sub { '' }, 'stall'],
     'stalls in the head' => [504, $timed_out,
         sub { out($_[0], 'Content-Ty') }, 'stall'],
     'stalls in the body' => [0, $timed_out,
@@ -51,13 +51,13 @@ my %case = (
         sub { record(FCNG::Wire::T_STDIN, $_[0], 'x') }],
     'a short END_REQUEST' => [502, qr/FCNG005.*shorter than 8/,
         sub { record(FCNG::Wire::T_END_REQUEST, $_[0], 'abcd') }],
-    'no head at all' => [502, qr/FCNG008.*before the head/,
+    'P4: no head at all' => [502, qr/FCNG008.*before the head/,
         sub { end_request($_[0]) }],
     'STDERR alone' => [502, qr/FCNG008/,
         sub { err($_[0], 'why it failed') . end_request($_[0]) }],
-    'CANT_MPX_CONN' => [502, qr/FCNG006.*CANT_MPX_CONN/,
+    'P4: CANT_MPX_CONN' => [502, qr/FCNG006.*CANT_MPX_CONN/,
         sub { end_request($_[0], 0, FCNG::Wire::CANT_MPX_CONN) }],
-    'OVERLOADED' => [503, qr/FCNG006.*OVERLOADED/,
+    'P4: OVERLOADED' => [503, qr/FCNG006.*OVERLOADED/,
         sub { end_request($_[0], 0, FCNG::Wire::OVERLOADED) }],
     'UNKNOWN_ROLE' => [500, qr/FCNG007.*(?:FastCgiNgPass|fastcgi_ng_pass)/,
         sub { end_request($_[0], 0, FCNG::Wire::UNKNOWN_ROLE) }],
@@ -66,7 +66,7 @@ my %case = (
     'OVERLOADED after the head' => [0, qr/FCNG006/,
         sub { out($_[0], "${head}x") . end_request($_[0], 0, 2) }],
     # None of these is a failure.
-    'appStatus 938' => [200, qr/FCNG010.*status 938/,
+    'P4: appStatus 938' => [200, qr/FCNG010.*status 938/,
         sub { out($_[0], "${head}body") . end_request($_[0], 938) }],
     'no end of STDOUT' => [200, undef, $good],
     'the end of STDERR' => [200, undef, sub { record(7, $_[0], '')
@@ -77,7 +77,7 @@ my %case = (
         . record(FCNG::Wire::T_END_REQUEST, $_[0], "\0" x 16) }],
     'an unknown id' => [200, undef, sub { out(9, 'X-Evil: 1') . end_request(9)
         . $good->($_[0]) }],
-    'a management record' => [200, undef,
+    'P8: a management record' => [200, undef,
         sub { unknown_type(77) . $good->($_[0]) }],
     'an unknown type' => [200, undef,
         sub { record(77, $_[0], 'x' x 300) . $good->($_[0]) }],
@@ -144,9 +144,9 @@ FCNG::Hosts->each(sub {
         # that is restarted does, or that sent no records on a kept
         # connection, as when an earlier answer ends late; nothing else is
         # repeated.
-        my $most = $what eq 'dies before the head' || $log && $log =~ /FCNG005/
+        my $most = $what eq 'P18: dies before the head' || $log && $log =~ /FCNG005/
             ? 2
-            : $what eq 'OVERLOADED' || $what eq 'CANT_MPX_CONN' ? 3 : 1;
+            : $what eq 'P4: OVERLOADED' || $what eq 'P4: CANT_MPX_CONN' ? 3 : 1;
         cmp_ok(scalar $app->events('request'), '<=', $most,
             "$what: not repeated");
         is($host->get('/app/good')->{body}, 'body', "$what: the next one")
@@ -168,7 +168,7 @@ FCNG::Hosts->each(sub {
 
     # The body that was not read does not get in the way of the next request.
     my $client = $host->client;
-    my ($n) = grep { $names[$_] eq 'OVERLOADED' } 0 .. $#names;
+    my ($n) = grep { $names[$_] eq 'P4: OVERLOADED' } 0 .. $#names;
     my $r = $client->request_on('POST', "/app/case$n",
         body => 'x' x 300_000, seconds => 10);
     is($r->{status}, 503, 'a request with a body');

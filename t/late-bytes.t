@@ -98,7 +98,7 @@ FCNG::Hosts->each(log_level => 'warn', keepalive => 60, sub {
     my ($sent, $right, @wrong) = run($host);
     is($right, $sent, "$sent requests, each with its own answer")
         or diag(join("\n", @wrong), join "\n", grep { !/FCNG015/ } split /\n/, $host->log);
-    unlike("@wrong", qr/LATE/, 'nothing of an earlier one');
+    unlike("@wrong", qr/LATE/, 'P23: nothing of an earlier one');
     # Both happened: connections that were kept, and such that were dropped.
     my ($opened) = $app->counts;
     cmp_ok($opened, '>', $sent / 7, 'late bytes cost the connection');

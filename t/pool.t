@@ -46,7 +46,7 @@ FCNG::Hosts->each(sub {
     my @seen = $app{default}->events('request');
     is((grep { !($_->{flags} & 1) } @seen), 0, 'all with FCGI_KEEP_CONN');
     ok(wait_until(3, sub { ($app{default}->counts)[1] == 1 }),
-        'which is closed without traffic');
+        'P2: which is closed without traffic');
 
     $ask->('/none/x', 5);
     is(($app{none}->counts)[0], 5, 'max_idle=0: a connection a request');

@@ -41,7 +41,7 @@ FCNG::Hosts->each(sub {
         my $seen = $app->wait_event('request') || {};
         my $length = $seen->{env}{CONTENT_LENGTH};
         if ($path eq '/app/') {
-            is($length, $size, "$what: CONTENT_LENGTH");
+            is($length, $size, "P11: $what: CONTENT_LENGTH");
         }
         elsif (!$how{chunked}) {
             is($length, $size, "$what: CONTENT_LENGTH");

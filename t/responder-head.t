@@ -50,7 +50,7 @@ my %good = (
     'high bytes' => ["${type}X-A: \xe4\xff\r\n\r\nx", 200, 'x',
         { 'X-A' => "\xe4\xff" }],
     'empty value' => ["${type}X-A:\r\n\r\nx", 200, 'x', { 'X-A' => '' }],
-    'a long field' => ["${type}X-A: " . 'v' x 20_000 . "\r\n\r\nx", 200,
+    'P9: a long field' => ["${type}X-A: " . 'v' x 20_000 . "\r\n\r\nx", 200,
         'x', { 'X-A' => 'v' x 20_000 }],
     'error status' => ["Status: 500 Oops\r\n$type\r\nbroken", 500,
         'broken'],

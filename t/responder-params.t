@@ -61,7 +61,7 @@ FCNG::Hosts->each(log_level => 'info', sub {
 
     # Several that together need more than one record.
     $env = $ask->('/app/many', map { ("X-N$_" => $_ x 20_000) } 1 .. 5);
-    is(length($env->{"HTTP_X_N$_"} // ''), 20_000, "field $_ of five")
+    is(length($env->{"HTTP_X_N$_"} // ''), 20_000, "P10: field $_ of five, over 16 KiB each")
         for 1 .. 5;
 
     my $larger = 'M' x 70_000;

@@ -55,7 +55,7 @@ sub goes_away {
         is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
         $app->forget;
         my $r = $host->get('/app/x?drop', seconds => 5);
-        is($r->{status}, 200, 'GET is repeated');
+        is($r->{status}, 200, 'P3: GET is repeated');
         is($r->{body}, 'drop ', 'and answered');
         is(scalar $app->events('dropped'), 1, 'the first was dropped');
         is(scalar $app->events('served'), 1, 'the second served');

@@ -45,14 +45,14 @@ FCNG::Hosts->each(log_level => 'info', sub {
     };
     my @lines = $lines->('/app/lines');
     is(scalar @lines, 3, 'three lines');
-    like($lines[0], qr/STDERR: one line\b/, 'put together from records');
+    like($lines[0], qr/STDERR: one line\b/, 'P16: put together from records');
     like($lines[1], qr/STDERR: two lines\b/, 'the second');
     like($lines[2], qr/STDERR: the rest\b/, 'one without an end');
     like($lines[0], qr/\berror\]/, 'as errors');
 
     @lines = $lines->('/notice/lines');
     is(scalar @lines, 3, 'three lines');
-    like($lines[0], qr/\bnotice\]/, 'as the operator wants');
+    like($lines[0], qr/\bnotice\]/, 'P16: as the operator wants');
     is(scalar $lines->('/off/lines'), 0, 'or not at all');
 
     @lines = $lines->('/app/forge');

@@ -56,7 +56,7 @@ FCNG::Hosts->each(sub {
             is($r->{body}, join('', map { "abc$_" } 1 .. $n),
                 "piece $n before the next is written");
             $written = $app->wait_event('written', count => $n + 1);
-            cmp_ok($at - $written->{at}, '<', LATE, 'in time');
+            cmp_ok($at - $written->{at}, '<', LATE, 'P15: in time');
         }
         $app->open_gate('end');
         $client->rest(seconds => 5);
