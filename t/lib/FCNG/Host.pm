@@ -3,7 +3,7 @@
 # What nginx and Apache have in common for a test: a folder of their own, a
 # free port, a configuration that the test adds to, start, reload and stop,
 # logs, and the checks that end each test: no alert, no crash, no sanitizer
-# report, no connection left open.
+# report, no connection left open, counters of what is under way at zero.
 #
 #   $host->location('/app/', app => $app, pool => { max_connections => 4 },
 #       options => { read_timeout => '1s' }, params => [NAME => 'value']);
@@ -115,6 +115,37 @@ sub status {
     my $all = eval { JSON::PP::decode_json($page) }
         or die "no JSON: $@\n$page\n";
     return { map { $_->{address} => $_ } @{ $all->{addresses} } };
+}
+
+# Every server of the tests with an application has the page here as well, for
+# the end of the test.
+sub counters_path { '/.fcng-counters' }
+
+sub has_counters {
+    my ($self) = @_;
+    return !$self->{stock} && !$self->{no_counters}
+        && "$self->{main_text}$self->{server_text}"
+            =~ /fastcgi_ng_pass|FastCgiNgPool/;
+}
+
+# What the counters say of each address that is not over: no request is under
+# way or waits, no connection is open, and each request has its end.
+sub unsettled {
+    my ($self) = @_;
+    my $r = $self->get($self->counters_path, seconds => 5);
+    my $all = eval { JSON::PP::decode_json($r->{body}) }
+        or return "no counters: $r->{status} $r->{body}";
+    my @more;
+    for my $at (@{ $all->{addresses} }) {
+        push @more, map { "$at->{address}: $_=$at->{$_}" }
+            grep { $at->{$_} } qw(connections idle waiting active);
+        my $ends = 0;
+        $ends += $at->{$_} for qw(complete aborted stale timeouts closed_early
+            protocol_errors refused bad_heads other_errors active);
+        push @more, "$at->{address}: requests=$at->{requests}, ends=$ends"
+            if $ends != $at->{requests};
+    }
+    return @more;
 }
 
 # A file below the document root.
@@ -357,6 +388,11 @@ sub finish {
         my $clean = wait_until(6, sub { !(@more = $self->excess) });
         Test::More::ok($clean, 'nothing is left open in ' . $self->name)
             or Test::More::diag(join "\n", @more);
+        if ($self->has_counters) {
+            $clean = wait_until(6, sub { !(@more = $self->unsettled) });
+            Test::More::ok($clean, 'its counters know of nothing left')
+                or Test::More::diag(join "\n", @more);
+        }
         Test::More::ok($self->stop, $self->name . ' ends in order')
             or Test::More::diag("exit status $self->{exit_status}");
     }

@@ -132,6 +132,9 @@ sub write_conf {
     my $protocols = $self->{http2} ? "Protocols h2c http/1.1\n" : '';
     my $timeout = $self->{timeout} // 60;
     my $keepalive = $self->{keepalive} // 5;
+    my $counters = !$self->has_counters ? ''
+        : '<Location "' . $self->counters_path . "\">\nFastCgiNgPass off\n"
+            . "SetHandler fastcgi-ng-status\n</Location>\n";
     spew("$dir/httpd.conf", <<"CONF");
 ServerRoot $dir
 ServerName localhost
@@ -154,6 +157,7 @@ TypesConfig /dev/null
 DirectoryIndex index.html
 $self->{main_text}
 $self->{server_text}
+$counters
 CONF
 }
 

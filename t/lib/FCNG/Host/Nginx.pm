@@ -95,6 +95,8 @@ sub write_conf {
         qw(client_body proxy fastcgi uwsgi scgi);
     my $ours = $self->{stock} || $self->{default_temp_path} ? ''
         : "fastcgi_ng_temp_path $dir/tmp/fastcgi_ng;";
+    my $counters = !$self->has_counters ? ''
+        : 'location = ' . $self->counters_path . " {\nfastcgi_ng_status;\n}\n";
     spew("$dir/nginx.conf", <<"CONF");
 ${top}daemon off;
 master_process on;
@@ -118,6 +120,7 @@ $self->{main_text}
         server_name localhost;
         root $self->{docroot};
 $self->{server_text}
+$counters
     }
 }
 CONF
