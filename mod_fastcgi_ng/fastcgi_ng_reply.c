@@ -273,9 +273,6 @@ static apr_status_t pass_in_time(fastcgi_ng_task_t *task)
     }
     rv = ap_pass_brigade(r->output_filters, task->out);
     apr_socket_timeout_set(s, timeout);
-    if (APR_STATUS_IS_TIMEUP(rv) && fastcgi_ng_now() >= task->end_us) {
-        too_late(task);
-    }
     return rv;
 }
 
@@ -288,6 +285,9 @@ static void pass(fastcgi_ng_task_t *task)
 
     apr_brigade_cleanup(task->out);
     task->delivered = true;
+    if (APR_STATUS_IS_TIMEUP(rv) && fastcgi_ng_now() >= task->end_us) {
+        too_late(task);
+    }
     if (!task->client_stuck
         && (rv != APR_SUCCESS || r->connection->aborted)) {
         task->client_gone = true;
