@@ -658,7 +658,14 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
 
     ngx_http_fastcgi_ng_del_write_timer(st);
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+    /*
+     * One that was to wait may have got its link before this event came: with
+     * a body it is nginx that writes it.
+     */
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY
+        && ngx_http_fastcgi_ng_starts_early(st))
+    {
         ngx_http_fastcgi_ng_start(st);
     }
 }
