@@ -394,7 +394,8 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
     st->connect_err = 0;
     link->added = 1;
 
-    fcng_pool_add(pool->fcng, &link->conn, ngx_http_fastcgi_ng_now());
+    fcng_pool_add(pool->fcng, &link->conn, FCNG_POOL_ANY,
+                  ngx_http_fastcgi_ng_now());
 
     st->ctx->connect_time = ngx_current_msec - st->connect_start;
     st->ctx->connected = 1;
@@ -438,7 +439,7 @@ ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
 
     ngx_http_fastcgi_ng_log_connect(st, err);
 
-    fcng_pool_give_up(st->pool->fcng);
+    fcng_pool_give_up(st->pool->fcng, FCNG_POOL_ANY);
     ngx_http_fastcgi_ng_pool_run(st->pool);
 
     return NGX_DECLINED;

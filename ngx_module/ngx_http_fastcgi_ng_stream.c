@@ -291,7 +291,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
 
     if (st->reserved) {
         st->reserved = 0;
-        fcng_pool_give_up(pool->fcng);
+        fcng_pool_give_up(pool->fcng, FCNG_POOL_ANY);
         ngx_http_fastcgi_ng_pool_run(pool);
     }
 

@@ -21,6 +21,7 @@
 
 #include "fcng_int.h"
 #include "fcng_median.h"
+#include "fcng_mpxs.h"
 
 #define SLOT_WORDS (FCNG_SHARE_SLOTS / 64)
 
@@ -47,6 +48,7 @@ typedef struct fcng_entry {
     _Alignas(64) _Atomic uint32_t nsamples;
     _Atomic uint32_t sample[FCNG_SAMPLES]; /* first-byte times, us */
     _Atomic uint64_t gone[FCNG_COUNTERS];   /* of processes that ended */
+    fcng_mpxs mpxs;
     _Atomic uint16_t ticket[FCNG_SHARE_TICKETS];
     fcng_cell cell[FCNG_SHARE_SLOTS];
 } fcng_entry;
