@@ -136,8 +136,9 @@ static bool read_size(fcng_str s, uint64_t *bytes)
         return false;
     }
     if (letters.len == 1) {
-        char unit = (char)(letters.data[0] | 0x20);
-        shift = unit == 'k' ? 10 : unit == 'm' ? 20 : unit == 'g' ? 30 : 0;
+        char letter = (char)(letters.data[0] | 0x20);
+        shift = letter == 'k' ? 10 : letter == 'm' ? 20
+                : letter == 'g' ? 30 : 0;
     }
     *bytes <<= shift;
     return shift > 0 || letters.len == 0;

@@ -1305,6 +1305,7 @@ enum fcng_msg {
     FCNG_MSG_STRAY,          /* bytes nobody asked for; connection discarded */
     FCNG_MSG_DOWN,           /* the application is down */
     FCNG_MSG_UP,             /* and is back */
+    FCNG_MSG_MULTIPLEX,      /* what becomes of shared connections */
     FCNG_MSG_COUNT
 };
 
