@@ -215,6 +215,10 @@ static const char *add_folder(cmd_parms *cmd, fastcgi_ng_app_t *app,
     return NULL;
 }
 
+/* Words of the core's that this module does not heed. */
+#define MULTIPLEXING (1u << FCNG_WORD_MULTIPLEX | 1u << FCNG_WORD_MAX_STREAMS \
+                      | 1u << FCNG_WORD_STREAM_BUFFER)
+
 static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
                             const char *word)
 {
@@ -230,6 +234,11 @@ static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
         return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s%s", app->name,
                             why, err == FCNG_ERR_WORD
                                  && strstr(why, "known") ? ", for" : "");
+    }
+    if ((app->options.set & MULTIPLEXING) != 0) {
+        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: \"%s\": connections "
+                            "are not shared by requests here", app->name,
+                            word);
     }
     return NULL;
 }

@@ -136,7 +136,7 @@ static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
 static void give_up(fastcgi_ng_backend_t *b)
 {
     apr_thread_mutex_lock(b->mutex);
-    fcng_pool_give_up(b->pool);
+    fcng_pool_give_up(b->pool, FCNG_POOL_ANY);
     serve_queue(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
 }
@@ -358,7 +358,7 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
         return FCNG_ERR_NOMEM;
     }
     apr_thread_mutex_lock(b->mutex);
-    fcng_pool_add(b->pool, &conn->link, begun);
+    fcng_pool_add(b->pool, &conn->link, FCNG_POOL_ANY, begun);
     fcng_pool_started(b->pool, &conn->link, fastcgi_ng_now());
     failures = fcng_outage_over(&b->outage);
     apr_thread_mutex_unlock(b->mutex);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The real connection: opening, one writev out, one readv in, and what happens
- * on it while no stream owns it.
+ * on it while no stream owns it.  One that streams share goes on in mux.c.
  *
- * A link is in one of four states: connecting (its stream waits), busy (it has
+ * An exclusive link is in one of four states: connecting (its stream waits), busy (it has
  * a stream), draining (a request's stream has gone, END_REQUEST is awaited)
  * and idle (the pool keeps it; readable then means that it is over).
  *
@@ -48,8 +48,8 @@ static void         *ngx_http_fastcgi_ng_buffers;     /* free, linked */
 /* opening and closing */
 
 ngx_http_fastcgi_ng_link_t *
-ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
-    ngx_err_t *err)
+ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool,
+    enum fcng_pool_need need, ngx_log_t *log, ngx_err_t *err)
 {
     ngx_socket_t                 s;
     ngx_connection_t            *c;
@@ -83,6 +83,13 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
     options.keep_conn = pool->keep_conn;
     options.split_large_params = pool->options.split_large_params;
 
+    if (pool->options.multiplex) {
+        options.max_streams = fcng_pool_max_streams(pool->fcng, need,
+                                                    ngx_http_fastcgi_ng_now());
+        options.stream_buffer = pool->options.stream_buffer;
+        link->conn.max_streams = options.max_streams;
+    }
+
     link->fcng = fcng_conn_new(NULL, &options);
     if (link->fcng == NULL) {
         ngx_free(link);
@@ -94,6 +101,16 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log,
     link->conn.data = link;
     link->connection = c;
     link->pool = pool;
+
+    if (options.max_streams > 1
+        && ngx_http_fastcgi_ng_mux_create(link) != NGX_OK)
+    {
+        fcng_conn_del(link->fcng);
+        ngx_free(link);
+        ngx_close_connection(c);
+        *err = NGX_ENOMEM;
+        return NULL;
+    }
 
     if (ngx_http_fastcgi_ng_links.prev == NULL) {
         ngx_queue_init(&ngx_http_fastcgi_ng_links);
@@ -252,6 +269,10 @@ ngx_http_fastcgi_ng_link_close(ngx_http_fastcgi_ng_link_t *link)
 {
     ngx_http_fastcgi_ng_link_unhold(link);
     fcng_conn_del(link->fcng);
+
+    if (link->mux) {
+        ngx_http_fastcgi_ng_mux_free(link);
+    }
 
     ngx_queue_remove(&link->queue);
     ngx_close_connection(link->connection);
@@ -521,6 +542,11 @@ ngx_http_fastcgi_ng_link_read_handler(ngx_event_t *rev)
         return;
     }
 
+    if (link->mux) {
+        ngx_http_fastcgi_ng_mux_read_handler(link);
+        return;
+    }
+
     if (link->stream) {
         ngx_http_fastcgi_ng_stream_wake_read(link->stream);
 
@@ -553,6 +579,11 @@ ngx_http_fastcgi_ng_link_write_handler(ngx_event_t *wev)
 
     if (link->connecting) {
         ngx_http_fastcgi_ng_link_test_connect(link);
+        return;
+    }
+
+    if (link->mux) {
+        ngx_http_fastcgi_ng_mux_write_handler(link);
         return;
     }
 

@@ -149,6 +149,7 @@ ngx_http_fastcgi_ng_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_fastcgi_ng_links_close();
     ngx_http_fastcgi_ng_pools_delete();
+    ngx_http_fastcgi_ng_mux_exit();
     ngx_http_fastcgi_ng_shared_leave();
 }
 

@@ -29,6 +29,7 @@
 typedef struct ngx_http_fastcgi_ng_stream_s  ngx_http_fastcgi_ng_stream_t;
 typedef struct ngx_http_fastcgi_ng_link_s    ngx_http_fastcgi_ng_link_t;
 typedef struct ngx_http_fastcgi_ng_pool_s    ngx_http_fastcgi_ng_pool_t;
+typedef struct ngx_http_fastcgi_ng_block_s   ngx_http_fastcgi_ng_block_t;
 
 
 /* configuration */
@@ -178,6 +179,7 @@ typedef struct {
     unsigned                         timed_out:1;
     unsigned                         bad_head:1;     /* or a short body */
     unsigned                         was_stale:1;    /* the last attempt */
+    unsigned                         exclusive:1;    /* shares no connection */
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */
@@ -245,7 +247,15 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_err_t                        connect_err;
 
     int                              error;          /* enum fcng_err */
+    enum fcng_pool_need              need;
     ngx_queue_t                      queue;          /* waits for a server */
+
+    /* on a link that several share: mux.c */
+    ngx_queue_t                      member;
+    ngx_queue_t                      sending;
+    ngx_http_fastcgi_ng_block_t     *in;             /* not taken by nginx */
+    ngx_http_fastcgi_ng_block_t     *in_last;
+    ngx_msec_t                       overrun_start;
 
     unsigned                         reserved:1;     /* a place in the pool */
     unsigned                         counted:1;      /* as a request */
@@ -258,9 +268,42 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         sham_timer:1;   /* see stream_ready */
     unsigned                         timing:1;       /* |timer| is set */
 
+    unsigned                         shared:1;
+    unsigned                         early:1;   /* not sent by nginx itself */
+    unsigned                         unsent:1;
+    unsigned                         blocked:1; /* has more of a body */
+    unsigned                         overrun:1;
+    unsigned                         blamed:1;  /* for the link's death */
+    unsigned                         blameless:1;
+
     /* not cleared for each request: seldom used */
     ngx_event_t                      timer;
 };
+
+
+/* what a link has that several streams share */
+
+typedef struct {
+    ngx_queue_t                      streams;
+    ngx_queue_t                      unsent;         /* of them, in order */
+    ngx_queue_t                      orphans;
+    ngx_uint_t                       nstreams;       /* the pool's, too */
+    ngx_uint_t                       over;           /* to be released */
+    ngx_uint_t                       noverruns;
+    ngx_uint_t                       guard;
+    ngx_event_t                      flush;
+    ngx_event_t                      timer;
+
+    unsigned                         reposted:1;
+    unsigned                         blocked:1;      /* a stream is */
+    unsigned                         deaf:1;         /* writing has failed */
+    unsigned                         dead:1;
+    unsigned                         retired:1;
+    unsigned                         disproved:1;
+    unsigned                         answered:1;
+    unsigned                         delivered:1;    /* since it was idle */
+    unsigned                         blamed:1;       /* a stream is */
+} ngx_http_fastcgi_ng_mux_t;
 
 
 /* the real connection */
@@ -271,11 +314,13 @@ struct ngx_http_fastcgi_ng_link_s {
     ngx_connection_t                *connection;
     ngx_http_fastcgi_ng_pool_t      *pool;
     ngx_http_fastcgi_ng_stream_t    *stream;
+    ngx_http_fastcgi_ng_mux_t       *mux;            /* NULL: exclusive */
     fcng_request                    *draining;       /* nobody reads it */
     size_t                           drained;
     u_char                          *buffer;         /* held while unread */
     size_t                           fed;            /* bytes of it */
     ngx_queue_t                      queue;
+    fcng_values                      values;         /* when it asks */
 
     unsigned                         added:1;        /* the pool knows it */
     unsigned                         connecting:1;
@@ -302,6 +347,7 @@ struct ngx_http_fastcgi_ng_pool_s {
     unsigned                         transparent:1;
     unsigned                         keep_conn:1;
     unsigned                         running:1;
+    unsigned                         asking:1;
 
     socklen_t                        socklen;
     ngx_sockaddr_t                   sockaddr;
@@ -369,10 +415,17 @@ ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
 ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);
 void ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_event(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_event *ev);
+void ngx_http_fastcgi_ng_stream_cancel(ngx_http_fastcgi_ng_stream_t *st,
+    int err);
+void ngx_http_fastcgi_ng_stream_sent(ngx_http_fastcgi_ng_stream_t *st);
 
 /* link.c */
 ngx_http_fastcgi_ng_link_t *ngx_http_fastcgi_ng_link_open(
-    ngx_http_fastcgi_ng_pool_t *pool, ngx_log_t *log, ngx_err_t *err);
+    ngx_http_fastcgi_ng_pool_t *pool, enum fcng_pool_need need,
+    ngx_log_t *log, ngx_err_t *err);
 void ngx_http_fastcgi_ng_link_close(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
@@ -383,6 +436,26 @@ ssize_t ngx_http_fastcgi_ng_link_read(ngx_http_fastcgi_ng_link_t *link,
     ngx_chain_t *direct, off_t limit, size_t *placed);
 void ngx_http_fastcgi_ng_link_unhold(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_links_close(void);
+
+/* mux.c */
+ngx_int_t ngx_http_fastcgi_ng_mux_create(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_free(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_exit(void);
+void ngx_http_fastcgi_ng_mux_attach(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng, ngx_uint_t drain);
+ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
+size_t ngx_http_fastcgi_ng_mux_take(ngx_http_fastcgi_ng_stream_t *st,
+    u_char **pos);
+void ngx_http_fastcgi_ng_mux_took(ngx_http_fastcgi_ng_stream_t *st, size_t n);
+void ngx_http_fastcgi_ng_mux_drop(ngx_http_fastcgi_ng_stream_t *st);
+
+/* ask.c */
+void ngx_http_fastcgi_ng_ask_values(ngx_http_fastcgi_ng_pool_t *pool);
 
 /* balance.c */
 ngx_int_t ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st);
@@ -410,6 +483,7 @@ void ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err);
 void ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st);
 ngx_int_t ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_pool_moved(ngx_http_fastcgi_ng_stream_t *st);
 
 
 /* shared.c */

@@ -29,6 +29,7 @@ static void ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static void ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t type);
+static ngx_uint_t ngx_http_fastcgi_ng_alone(ngx_http_fastcgi_ng_stream_t *st);
 static ngx_int_t ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st);
 static ngx_int_t ngx_http_fastcgi_ng_not_opened(
     ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err);
@@ -212,11 +213,20 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
 {
     ngx_http_fastcgi_ng_ctx_t  *ctx = data;
 
+    ngx_uint_t                     blamed;
     ngx_http_fastcgi_ng_stream_t  *st;
 
     st = ctx->stream;
+    blamed = 0;
 
     if (st) {
+        blamed = st->blamed;
+
+        if (st->blameless) {
+            /* another request on the same connection has failed for it */
+            state &= ~NGX_PEER_FAILED;
+        }
+
         if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING
             && (st->connect_err || (state & NGX_PEER_FAILED)))
         {
@@ -241,7 +251,13 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
     if (pc->cached && (state & NGX_PEER_FAILED)) {
         /* only the connection was stale, the server may be well */
         ctx->fresh = 1;
-        state = 0;
+
+        if (!blamed) {
+            state = 0;
+        }
+
+    } else if (pc->cached) {
+        ctx->fresh = 1;
     }
 
     if (ctx->inner_used) {
@@ -266,17 +282,26 @@ ngx_http_fastcgi_ng_notify_peer(ngx_peer_connection_t *pc, void *data,
 static ngx_int_t
 ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
 {
-    ngx_http_fastcgi_ng_ctx_t  *ctx;
+    ngx_http_fastcgi_ng_ctx_t   *ctx;
+    ngx_http_fastcgi_ng_link_t  *link;
 
     ctx = st->ctx;
+    link = conn->data;
 
-    ctx->reused = 1;
     ctx->connect_time = 0;
     ctx->connected = 1;
 
-    st->request->upstream->peer.cached = 1;
+    if (link->mux == NULL) {
+        ctx->reused = 1;
+        st->request->upstream->peer.cached = 1;
 
-    ngx_http_fastcgi_ng_stream_ready(st, conn->data);
+    } else {
+        /* what has not answered yet is as good as new */
+        ctx->reused = link->mux->answered;
+        st->request->upstream->peer.cached = ctx->reused && !ctx->fresh;
+    }
+
+    ngx_http_fastcgi_ng_stream_ready(st, link);
 
     return NGX_DONE;
 }
@@ -287,12 +312,41 @@ ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
 static enum fcng_pool_need
 ngx_http_fastcgi_ng_need(ngx_http_fastcgi_ng_stream_t *st)
 {
+    ngx_uint_t  need;
+
     if (st->ctx->fresh) {
-        return FCNG_POOL_FRESH;
+        need = FCNG_POOL_FRESH;
+
+    } else if (ngx_http_fastcgi_ng_repeatable(st->request)) {
+        need = FCNG_POOL_ANY;
+
+    } else {
+        need = FCNG_POOL_SETTLED;
     }
 
-    return ngx_http_fastcgi_ng_repeatable(st->request) ? FCNG_POOL_ANY
-                                                       : FCNG_POOL_SETTLED;
+    if (st->pool->options.multiplex && ngx_http_fastcgi_ng_alone(st)) {
+        need |= FCNG_POOL_ALONE;
+    }
+
+    return need;
+}
+
+
+/* Only what takes its response as it comes may share a connection; and a body
+   that is passed on as it comes would hold up an application that waits for
+   it. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_alone(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_request_t        *r;
+    ngx_http_upstream_conf_t  *conf;
+
+    r = st->request;
+    conf = r->upstream->conf;
+
+    return st->ctx->exclusive || !r->upstream->buffering || conf->limit_rate
+           || conf->max_temp_file_size == 0 || r->request_body_no_buffering;
 }
 
 
@@ -300,6 +354,7 @@ ngx_int_t
 ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
 {
     fcng_pool_conn              *conn;
+    enum fcng_pool_verdict       verdict;
     ngx_http_fastcgi_ng_ctx_t   *ctx;
     ngx_http_fastcgi_ng_pool_t  *pool;
 
@@ -311,11 +366,18 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     ctx->queued = 1;
+    st->need = ngx_http_fastcgi_ng_need(st);
 
-    switch (fcng_pool_acquire(pool->fcng, &st->wait,
-                              ngx_http_fastcgi_ng_need(st),
-                              ngx_http_fastcgi_ng_now(), &conn))
+    verdict = fcng_pool_acquire(pool->fcng, &st->wait, st->need,
+                                ngx_http_fastcgi_ng_now(), &conn);
+
+    if (pool->options.multiplex == FCNG_MULTIPLEX_AUTO
+        && fcng_pool_must_ask(pool->fcng, ngx_http_fastcgi_ng_now()))
     {
+        ngx_http_fastcgi_ng_ask_values(pool);
+    }
+
+    switch (verdict) {
 
     case FCNG_POOL_USE:
         return ngx_http_fastcgi_ng_use(st, conn);
@@ -367,7 +429,8 @@ ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
         return NGX_AGAIN;
     }
 
-    link = ngx_http_fastcgi_ng_link_open(st->pool, st->connection.log, &err);
+    link = ngx_http_fastcgi_ng_link_open(st->pool, st->need,
+                                         st->connection.log, &err);
 
     if (link == NULL) {
         return ngx_http_fastcgi_ng_not_opened(st, err);
@@ -400,7 +463,8 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
     st->connect_err = 0;
     link->added = 1;
 
-    fcng_pool_add(pool->fcng, &link->conn, ngx_http_fastcgi_ng_now());
+    fcng_pool_add(pool->fcng, &link->conn, st->need,
+                  ngx_http_fastcgi_ng_now());
 
     st->ctx->connect_time = ngx_current_msec - st->connect_start;
     st->ctx->connected = 1;
@@ -415,6 +479,11 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     ngx_http_fastcgi_ng_stream_ready(st, link);
+
+    if (link->mux) {
+        /* others have waited for it */
+        ngx_http_fastcgi_ng_pool_run(pool);
+    }
 }
 
 
@@ -449,7 +518,7 @@ ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
 
     ngx_http_fastcgi_ng_log_connect(st, err);
 
-    fcng_pool_give_up(st->pool->fcng);
+    fcng_pool_give_up(st->pool->fcng, st->need);
     ngx_http_fastcgi_ng_pool_run(st->pool);
 
     return NGX_DECLINED;
@@ -492,6 +561,26 @@ ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st)
 
     return rc == NGX_DONE ? NGX_OK
                           : rc == NGX_AGAIN ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/* Its link takes no more requests, and this one was not sent. */
+
+void
+ngx_http_fastcgi_ng_pool_moved(ngx_http_fastcgi_ng_stream_t *st)
+{
+    st->link = NULL;
+    st->counted = 0;
+    st->state = NGX_HTTP_FASTCGI_NG_WAITING;
+
+    fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
+
+    ngx_http_fastcgi_ng_stream_sent(st);
+    ngx_http_fastcgi_ng_go_on(st,
+                              ngx_http_fastcgi_ng_pool_replace(st) == NGX_OK
+                              ? NGX_DONE
+                              : st->state <= NGX_HTTP_FASTCGI_NG_CONNECTING
+                                ? NGX_AGAIN : NGX_ERROR);
 }
 
 
@@ -650,6 +739,9 @@ ngx_http_fastcgi_ng_same_options(fcng_pool_options *a, fcng_pool_options *b)
                && a->idle_timeout_us == b->idle_timeout_us
                && a->max_requests == b->max_requests
                && a->max_lifetime_us == b->max_lifetime_us
+               && a->multiplex == b->multiplex
+               && a->max_streams == b->max_streams
+               && a->stream_buffer == b->stream_buffer
                && a->split_large_params == b->split_large_params);
 }
 
@@ -826,7 +918,8 @@ ngx_http_fastcgi_ng_pools_sweep(void)
         pool = *where;
         fcng_pool_get_counts(pool->fcng, &counts);
 
-        if (counts.connections || counts.waiting || pool->running) {
+        if (counts.connections || counts.waiting || pool->running
+            || pool->asking) {
             where = &pool->next;
             continue;
         }

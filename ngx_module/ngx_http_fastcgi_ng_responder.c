@@ -626,7 +626,7 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         u->cacheable = 0;
         u->store = 0;
 
-    } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER
+    } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER && st->in == NULL
                && u->headers_in.content_length_n == -1
                && !ngx_http_fastcgi_ng_is_head(r)
                && ctx->head.status != NGX_HTTP_NO_CONTENT
@@ -769,6 +769,11 @@ ngx_http_fastcgi_ng_input_filter_init(void *data)
         /* nothing more comes: spares the pipe a buffer to find that out */
         st->read.ready = 0;
         st->read.active = 1;
+    }
+
+    if (st && st->shared && u->buffering) {
+        /* whoever shares a connection takes all that comes */
+        u->pipe->max_temp_file_size = NGX_MAX_OFF_T_VALUE;
     }
 
     u->pipe->length = length;

@@ -232,6 +232,11 @@ ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
         return;
     }
 
+    if (link->mux) {
+        ngx_http_fastcgi_ng_mux_detach(link, st, fcng, drain);
+        return;
+    }
+
     if (fcng && drain && !st->deaf && !fcng_conn_wants_write(link->fcng)) {
         ngx_http_fastcgi_ng_link_drain(link, fcng);
         return;
@@ -291,7 +296,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
 
     if (st->reserved) {
         st->reserved = 0;
-        fcng_pool_give_up(pool->fcng);
+        fcng_pool_give_up(pool->fcng, st->need);
         ngx_http_fastcgi_ng_pool_run(pool);
     }
 
@@ -313,6 +318,10 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
 
     if (st->kick.posted) {
         ngx_delete_posted_event(&st->kick);
+    }
+
+    if (st->in) {
+        ngx_http_fastcgi_ng_mux_drop(st);
     }
 
     ctx->stream = NULL;
@@ -409,11 +418,18 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
     st->state = NGX_HTTP_FASTCGI_NG_READY;
     st->counted = 1;
     st->link = link;
-    link->stream = st;
 
     c = link->connection;
     c->idle = 0;
-    c->log = st->connection.log;
+
+    if (link->mux) {
+        ngx_http_fastcgi_ng_mux_attach(link, st);
+
+    } else {
+        st->shared = 0;
+        link->stream = st;
+        c->log = st->connection.log;
+    }
 
     if (ngx_http_fastcgi_ng_starts_early(st)) {
 
@@ -558,6 +574,19 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
 }
 
 
+/* No connect timer any more, no timer for sending. */
+
+void
+ngx_http_fastcgi_ng_stream_sent(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_del_write_timer(st);
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+        ngx_http_fastcgi_ng_set(&st->write, 1);
+    }
+}
+
+
 /* The request could not be written: on another connection, if it may be. */
 
 static ngx_int_t
@@ -614,6 +643,13 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
         return;
     }
 
+    if (st->shared) {
+        /* leaves with those of others */
+        c->sent += params->last - params->start;
+        st->early = 1;
+        return;
+    }
+
     rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
 
     if (rc == NGX_ERROR
@@ -658,7 +694,14 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
 
     ngx_http_fastcgi_ng_del_write_timer(st);
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+    /*
+     * One that was to wait may have got its link before this event came: with
+     * a body it is nginx that writes it.
+     */
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY
+        && ngx_http_fastcgi_ng_starts_early(st))
+    {
         ngx_http_fastcgi_ng_start(st);
     }
 }
@@ -716,8 +759,8 @@ ngx_http_fastcgi_ng_dest_copy(ngx_http_fastcgi_ng_dest_t *dest,
 
 /* The first byte of an answer: from now on it is no stale connection. */
 
-static void
-ngx_http_fastcgi_ng_answered(ngx_http_fastcgi_ng_stream_t *st)
+void
+ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_http_fastcgi_ng_ctx_t  *ctx;
 
@@ -859,13 +902,13 @@ ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r)
 
 
 /*
- * OVERLOADED says that nothing was started: whatever the method, another
- * server may be asked.  nginx knows that only as a setting of the location's,
- * which is put back before the next attempt.
+ * OVERLOADED and CANT_MPX_CONN say that nothing was started: whatever the
+ * method, it may be asked again.  nginx knows that only as a setting of the
+ * location's, which is put back before the next attempt.
  */
 
 static void
-ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
+ngx_http_fastcgi_ng_not_started(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_http_request_t        *r;
     ngx_http_upstream_t       *u;
@@ -873,15 +916,6 @@ ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
 
     r = st->request;
     u = r->upstream;
-
-    if (st->received) {
-        return;
-    }
-
-    if (u->peer.tries <= 1 || !ngx_http_fastcgi_ng_may_next(r)) {
-        ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
-        return;
-    }
 
     if (ngx_http_fastcgi_ng_idempotent(r)) {
         return;
@@ -897,6 +931,45 @@ ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
 
     st->ctx->upstream_conf = u->conf;
     u->conf = conf;
+}
+
+
+static void
+ngx_http_fastcgi_ng_overloaded(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_request_t   *r;
+    ngx_http_upstream_t  *u;
+
+    r = st->request;
+    u = r->upstream;
+
+    if (st->received) {
+        return;
+    }
+
+    if (u->peer.tries <= 1 || !ngx_http_fastcgi_ng_may_next(r)) {
+        ngx_http_fastcgi_ng_stream_refuse(st, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return;
+    }
+
+    ngx_http_fastcgi_ng_not_started(st);
+}
+
+
+/* CANT_MPX_CONN on a link that it shared: on one of its own again, which nginx
+   does after a failure of a cached connection. */
+
+static void
+ngx_http_fastcgi_ng_cant_share(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->received || !ngx_http_fastcgi_ng_may_next(st->request)) {
+        return;
+    }
+
+    st->ctx->exclusive = 1;
+    st->request->upstream->peer.cached = 1;
+
+    ngx_http_fastcgi_ng_not_started(st);
 }
 
 
@@ -946,6 +1019,9 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 
         if (ev->error == FCNG_ERR_OVERLOADED) {
             ngx_http_fastcgi_ng_overloaded(st);
+
+        } else if (ev->error == FCNG_ERR_CANT_MPX && st->shared) {
+            ngx_http_fastcgi_ng_cant_share(st);
         }
     }
 
@@ -1049,7 +1125,7 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
     ngx_http_fastcgi_ng_dest_t *dest)
 {
     if (ev->type != FCNG_EV_FAILED && ev->request) {
-        ngx_http_fastcgi_ng_answered(st);
+        ngx_http_fastcgi_ng_stream_answered(st);
     }
 
     switch (ev->type) {
@@ -1086,6 +1162,30 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
     default:
         break;
     }
+}
+
+
+/* What has come for a stream on a shared link, but for STDOUT. */
+
+void
+ngx_http_fastcgi_ng_stream_event(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_event *ev)
+{
+    ngx_http_fastcgi_ng_on_event(st, ev, NULL);
+}
+
+
+/* Its response goes no further. */
+
+void
+ngx_http_fastcgi_ng_stream_cancel(ngx_http_fastcgi_ng_stream_t *st, int err)
+{
+    st->error = err;
+    st->state = NGX_HTTP_FASTCGI_NG_FAILED;
+
+    ngx_http_fastcgi_ng_stream_unlink(st, 0);
+    ngx_http_fastcgi_ng_stream_wake_write(st);
+    ngx_http_fastcgi_ng_stream_wake_read(st);
 }
 
 
@@ -1176,6 +1276,30 @@ ngx_http_fastcgi_ng_synthesize(ngx_http_fastcgi_ng_stream_t *st,
 }
 
 
+/* What has come on a shared link. */
+
+static void
+ngx_http_fastcgi_ng_take(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_http_fastcgi_ng_dest_t *dest)
+{
+    size_t   n;
+    u_char  *pos;
+
+    while (dest->left) {
+        n = ngx_http_fastcgi_ng_mux_take(st, &pos);
+
+        if (n == 0) {
+            return;
+        }
+
+        n = ngx_min(n, dest->left);
+
+        ngx_http_fastcgi_ng_dest_copy(dest, (char *) pos, n);
+        ngx_http_fastcgi_ng_mux_took(st, n);
+    }
+}
+
+
 /* Gets bytes from the socket.  NGX_DONE: look for events; NGX_AGAIN. */
 
 static ngx_int_t
@@ -1209,7 +1333,7 @@ ngx_http_fastcgi_ng_fill(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
         fcng_conn_fail(link->fcng, n == 0 ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
 
     } else if (placed) {
-        ngx_http_fastcgi_ng_answered(st);
+        ngx_http_fastcgi_ng_stream_answered(st);
         ngx_http_fastcgi_ng_dest_advance(dest, placed);
         st->received += placed;
     }
@@ -1240,8 +1364,13 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
         dest.left = limit;
     }
 
-    while (st->state == NGX_HTTP_FASTCGI_NG_READY && st->ctx->signal == 0) {
+    if (st->shared && st->ctx->signal == 0) {
+        ngx_http_fastcgi_ng_take(st, &dest);
+    }
 
+    while (!st->shared && st->state == NGX_HTTP_FASTCGI_NG_READY
+           && st->ctx->signal == 0)
+    {
         if (fcng_conn_next_event(st->link->fcng, dest.left, &ev) == FCNG_OK) {
             ngx_http_fastcgi_ng_on_event(st, &ev, &dest);
             continue;
@@ -1257,8 +1386,9 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     }
 
     ready = st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal
-            || fcng_conn_unread(st->link->fcng) > 0
-            || st->link->connection->read->ready;
+            || (st->shared ? st->in != NULL
+                           : fcng_conn_unread(st->link->fcng) > 0
+                             || st->link->connection->read->ready);
 
     if (dest.done == 0
         && (st->state != NGX_HTTP_FASTCGI_NG_READY || st->ctx->signal))
@@ -1274,7 +1404,7 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
         ngx_http_fastcgi_ng_stream_timer(st, NGX_HTTP_FASTCGI_NG_END_TIME);
     }
 
-    if (!ready
+    if (!ready && !st->shared
         && ngx_handle_read_event(st->link->connection->read, 0) != NGX_OK)
     {
         ngx_http_fastcgi_ng_stream_fail(st);
@@ -1381,6 +1511,10 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     }
 
     params->pos = params->last;
+
+    if (st->shared) {
+        ngx_http_fastcgi_ng_mux_submitted(st);
+    }
 
     ctx->stream_id = fcng_request_id(st->fcng);
 
@@ -1528,7 +1662,8 @@ ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c, ngx_chain_t *in,
             return NGX_CHAIN_ERROR;
         }
 
-        rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
+        rc = st->shared ? ngx_http_fastcgi_ng_mux_write(st->link)
+                        : ngx_http_fastcgi_ng_link_write(st->link, c->log);
 
         if (rc == NGX_ERROR) {
             rc = ngx_http_fastcgi_ng_write_failed(st,
@@ -1556,6 +1691,12 @@ ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
         if (rc == NGX_AGAIN) {
             ngx_http_fastcgi_ng_set(&st->write, 0);
+
+            if (st->shared) {
+                st->blocked = 1;
+                st->link->mux->blocked = 1;
+            }
+
             return in;
         }
     }
@@ -1583,7 +1724,9 @@ ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (ngx_http_fastcgi_ng_link_write(st->link, st->connection.log)
+    if ((st->shared ? ngx_http_fastcgi_ng_mux_write(st->link)
+                    : ngx_http_fastcgi_ng_link_write(st->link,
+                                                     st->connection.log))
         == NGX_ERROR)
     {
         st->deaf = 1;

@@ -79,6 +79,8 @@ sub apache_directives {
 sub written {
     my ($kind, $n, $unlimited) = @_;
     return $n ? 'on' : 'off' if $kind eq 'ON_OFF';
+    return (qw(off on auto))[$n] if $kind eq 'MULTIPLEX';
+    return $n % 1024 ? $n : $n / 1024 . 'k' if $kind eq 'SIZE';
     return 'unlimited' if $unlimited ne 'NO_UNLIMITED' && $n eq $unlimited;
     return $n if $kind eq 'COUNT';
     return $n % 1_000_000 ? $n / 1000 . 'ms' : $n / 1_000_000 . 's';

@@ -8,7 +8,7 @@ use FCNG::App;
 use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
@@ -19,17 +19,18 @@ FCNG::Hosts->each(sub {
             $r->wait_gate('release', 10);
         }
         $r->text('ok');
-    }) } qw(default none three idle one queue short first second);
+    }) } qw(default none three life idle one queue short first second);
     my %pool = (
         none => { max_idle => 0 },
         three => { max_requests => 3 },
+        life => { max_lifetime => '400ms', idle_timeout => '20s' },
         idle => { idle_timeout => '300ms' },
         one => { max_connections => 1 },
         queue => { max_connections => 1, max_queue => 0 },
         short => { max_connections => 1, queue_timeout => '300ms' },
     );
     $host->location("/$_/", app => $app{$_}, pool => $pool{$_})
-        for qw(default none three idle one queue short);
+        for qw(default none three life idle one queue short);
     $host->location('/two/', apps => [@app{qw(first second)}]);
     $host->start;
 
@@ -55,6 +56,24 @@ FCNG::Hosts->each(sub {
 
     $ask->('/three/x', 7);
     is(($app{three}->counts)[0], 3, 'max_requests=3: three for seven');
+
+    # Each is used for its time, however busy it is, and closed when that is
+    # over, however long idle ones may be kept.
+    my $ok = 0;
+    for (1 .. 15) {
+        $ok += $client->request_on('GET', '/life/x')->{status} == 200;
+        sleep 0.1;
+    }
+    is($ok, 15, 'max_lifetime=400ms: fifteen requests in 1.5 s');
+    my ($lives) = $app{life}->counts;
+    cmp_ok($lives, '>=', 3, "on $lives connections");
+    cmp_ok($lives, '<=', 6, 'each for several of them');
+    ok(wait_until(2, sub { ($app{life}->counts)[1] == $lives }),
+        'the last one is closed too');
+    my %from = map { $_->{conn} => $_->{at} } $app{life}->events('accept');
+    my ($oldest) = sort { $b <=> $a } map { $_->{at} - $from{$_->{conn}} }
+        $app{life}->events('request');
+    cmp_ok($oldest, '<', 0.6, sprintf 'none is used after %.3f s', $oldest);
 
     $ask->('/idle/x', 1);
     my $start = time;
@@ -117,7 +136,7 @@ FCNG::Hosts->each(sub {
     # Two servers: both are used; when one goes the other serves.
     $ask->('/two/x', 10);
     $_->stop for $app{first};
-    my $ok = 0;
+    $ok = 0;
     $ok += $host->get('/two/x', seconds => 5)->{status} == 200 for 1 .. 6;
     is($ok, 6, 'a server that is gone is passed over');
     $client->close;

@@ -376,7 +376,9 @@ static void end_shared(fcng_conn *conn, fcng_request *request, int error)
     } else {
         fcng_mux_end_zombie(&conn->mux, conn->reader.record.id);
     }
-    conn->spoiled = conn->spoiled || error == FCNG_ERR_CANT_MPX
+    conn->ended++;
+    conn->disproved = conn->disproved || error == FCNG_ERR_CANT_MPX;
+    conn->spoiled = conn->spoiled || conn->disproved
                     || error == FCNG_ERR_STATUS;
 }
 
@@ -506,6 +508,10 @@ static int tell_failure(fcng_conn *conn, fcng_event *ev)
     }
     if (conn->shared) {
         fcng_mux_end(&conn->mux, &conn->writer, request);
+        conn->disproved = conn->disproved
+                          || (conn->ended == 1
+                              && (conn->error == FCNG_ERR_CLOSED
+                                  || conn->error == FCNG_ERR_IO));
     }
     request->over = true;
     fcng_request_drop_offers(request);

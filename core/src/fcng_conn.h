@@ -23,6 +23,8 @@ struct fcng_conn {
     uint16_t last_id;
     int error;            /* first failure; sticks */
     bool spoiled;         /* works, but must not serve another request */
+    bool disproved;       /* shared, and should not have been */
+    uint64_t ended;       /* shared: END_REQUESTs */
     fcng_str in;          /* fed, not consumed */
     fcng_reader reader;
     size_t small_len;     /* content of a discrete record so far */

@@ -21,6 +21,7 @@ static const char *const tags[FCNG_MSG_COUNT] = {
     [FCNG_MSG_STRAY] = "FCNG015",
     [FCNG_MSG_DOWN] = "FCNG016",
     [FCNG_MSG_UP] = "FCNG017",
+    [FCNG_MSG_MULTIPLEX] = "FCNG018",
 };
 
 const char *fcng_msg_tag(enum fcng_msg msg)

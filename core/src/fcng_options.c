@@ -9,7 +9,9 @@
 enum kind {
     COUNT,  /* a number, where allowed "unlimited" */
     TIME,   /* 500ms, 5s, 1m30s; a plain number is seconds */
-    ON_OFF
+    SIZE,   /* 64k, 1m; a plain number is bytes */
+    ON_OFF,
+    MULTIPLEX
 };
 
 typedef struct word_row {
@@ -24,6 +26,9 @@ typedef struct word_row {
 #define AT(member) offsetof(fcng_pool_options, member)
 #define COUNT_MAX UINT32_MAX
 #define TIME_MAX (UINT64_C(365) * 86400 * 1000000)
+#define STREAMS_MAX 65535
+#define SIZE_LEAST 16384
+#define SIZE_MOST (UINT64_C(1) << 30)
 #define NO_UNLIMITED (UINT64_MAX - 1)
 
 static const word_row words[FCNG_WORD_COUNT] = {
@@ -48,6 +53,13 @@ static const word_row words[FCNG_WORD_COUNT] = {
         TIME_MAX, NO_UNLIMITED, "a time, as 10s" },
     [FCNG_WORD_SPLIT_LARGE_PARAMS] = { "split_large_params", ON_OFF,
         AT(split_large_params), 0, 0, 0, "on or off" },
+    [FCNG_WORD_MULTIPLEX] = { "multiplex", MULTIPLEX, AT(multiplex), 0, 0, 0,
+        "off, on or auto" },
+    [FCNG_WORD_MAX_STREAMS] = { "max_streams", COUNT, AT(max_streams), 1,
+        STREAMS_MAX, NO_UNLIMITED, "a number from 1 to 65535, as 128" },
+    [FCNG_WORD_STREAM_BUFFER] = { "stream_buffer", SIZE, AT(stream_buffer),
+        SIZE_LEAST, SIZE_MOST, NO_UNLIMITED,
+        "a size from 16k to 1g, as 256k" },
 };
 
 void fcng_pool_options_init(fcng_pool_options *options)
@@ -57,7 +69,9 @@ void fcng_pool_options_init(fcng_pool_options *options)
                                     .max_idle = UINT32_MAX,
                                     .idle_timeout_us = 1000000,
                                     .max_fails = 1,
-                                    .fail_timeout_us = 10000000 };
+                                    .fail_timeout_us = 10000000,
+                                    .max_streams = 128,
+                                    .stream_buffer = 262144 };
 }
 
 /* --- values --- */
@@ -114,6 +128,22 @@ static bool read_time(fcng_str s, uint64_t *us)
     return true;
 }
 
+static bool read_size(fcng_str s, uint64_t *bytes)
+{
+    fcng_str letters;
+    unsigned shift = 0;
+    if (!take_number(&s, SIZE_MOST, bytes, &letters) || s.len > 0) {
+        return false;
+    }
+    if (letters.len == 1) {
+        char letter = (char)(letters.data[0] | 0x20);
+        shift = letter == 'k' ? 10 : letter == 'm' ? 20
+                : letter == 'g' ? 30 : 0;
+    }
+    *bytes <<= shift;
+    return shift > 0 || letters.len == 0;
+}
+
 static bool read_choice(fcng_str s, const char *const *choices, size_t n,
                         uint64_t *choice)
 {
@@ -127,16 +157,17 @@ static bool read_choice(fcng_str s, const char *const *choices, size_t n,
 
 static bool read_value(const word_row *row, fcng_str s, uint64_t *n)
 {
-    static const char *const choices[] = { "off", "on" };
-    if (row->kind == ON_OFF) {
-        return read_choice(s, choices, 2, n);
+    static const char *const choices[] = { "off", "on", "auto" };
+    if (row->kind == ON_OFF || row->kind == MULTIPLEX) {
+        return read_choice(s, choices, row->kind == ON_OFF ? 2 : 3, n);
     }
     if (fcng_text_is(s, "unlimited")) {
         *n = row->unlimited;
         return row->unlimited != NO_UNLIMITED;
     }
     bool is_read = row->kind == TIME ? read_time(s, n)
-                                     : fcng_text_number(s, row->max, n);
+                   : row->kind == SIZE ? read_size(s, n)
+                                       : fcng_text_number(s, row->max, n);
     return is_read && *n >= row->min && *n <= row->max;
 }
 
@@ -151,9 +182,11 @@ static void store(fcng_pool_options *options, const word_row *row, uint64_t n)
 {
     switch (row->kind) {
     case COUNT:
+    case MULTIPLEX:
         *(uint32_t *)place(options, row) = (uint32_t)n;
         break;
     case TIME:
+    case SIZE:
         *(uint64_t *)place(options, row) = n;
         break;
     case ON_OFF:
@@ -241,8 +274,10 @@ static uint64_t load(const fcng_pool_options *options, const word_row *row)
     const void *at = (const char *)options + row->at;
     switch (row->kind) {
     case COUNT:
+    case MULTIPLEX:
         return *(const uint32_t *)at;
     case TIME:
+    case SIZE:
         return *(const uint64_t *)at;
     case ON_OFF:
         return *(const bool *)at;

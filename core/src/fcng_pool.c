@@ -1,45 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The connections of one process to one address: which request gets which,
- * who waits, what is kept and for how long.  Opens and closes nothing: it
- * answers, the host acts.
+ * and what is kept.  Opens and closes nothing: it answers, the host acts.
  *
- * Three rules:
+ * Rules:
  *   - first come, first served: nobody overtakes a request that waits;
  *   - the connection used last is used next, so that surplus ones age out;
- *   - yield: an application that serves one connection at a time (php-fpm, a
- *     libfcgi process) is bound to a connection while that is open.  So a
- *     connection is given up rather than kept while another one has got no
- *     byte for longer than the address usually takes for its first.
+ *   - where requests share connections, one that is open is filled before
+ *     another one is opened: fewer connections make larger writes;
+ *   - yield (fcng_yield.c).
  */
-#include "fcng_int.h"
-#include "fcng_links.h"
-#include "fcng_median.h"
+#include "fcng_pool.h"
 #include "fcng_mem.h"
-#include "fcng_seat.h"
-
-#define YIELD_MIN_US 5000
-#define LOOK_US 100000 /* when no process tells of a free place */
-
-enum { LINK_NONE, LINK_IDLE, LINK_BUSY };
-
-struct fcng_pool {
-    const fcng_mem *mem;
-    fcng_pool_options options;
-    fcng_links idle;       /* used last in front */
-    fcng_links unproven;   /* busy, new, not one byte received; oldest first */
-    fcng_pool_wait *first, *last; /* the queue */
-    uint32_t connections;  /* opened or being opened, or being closed */
-    uint32_t closing;      /* of these, those that the host is to close */
-    uint32_t nidle, nwaiting;
-    uint64_t count[FCNG_COUNTERS];
-    uint64_t calm;         /* kept connections asked for since one was found
-                              closed */
-    fcng_median first_byte;   /* microseconds that the first one took */
-    fcng_seat *seat;    /* NULL: this process is alone */
-    uint64_t looked_us; /* when the queue was looked at last */
-    uint64_t rung_us;   /* the start of a request that others were woken for */
-};
 
 fcng_pool *fcng_pool_new(const fcng_mem *mem, const fcng_pool_options *options)
 {
@@ -71,39 +43,69 @@ void fcng_pool_count(fcng_pool *pool, enum fcng_counter counter)
     pool->count[counter]++;
     if (counter == FCNG_COUNT_STALE) {
         pool->calm = 0;
+    } else if (counter == FCNG_COUNT_CONNECT) {
+        fcng_mpxs_lost(fcng_pool_mpxs(pool));
     }
     fcng_seat_count(pool->seat, counter);
 }
 
-/* --- lists --- */
+/* --- one connection --- */
 
-static void publish_unproven(fcng_pool *pool)
+static bool is_shared(const fcng_pool_conn *conn)
 {
-    const fcng_pool_conn *oldest = pool->unproven.head;
-    fcng_seat_unproven(pool->seat, oldest != NULL ? oldest->started_us : 0);
+    return conn->max_streams > 1;
 }
 
-static void unproven_add(fcng_pool *pool, fcng_pool_conn *conn)
+static bool has_room(const fcng_pool *pool, const fcng_pool_conn *conn)
 {
-    fcng_links_append_fresh(&pool->unproven, conn);
-    conn->waits_first_byte = true;
-    publish_unproven(pool);
+    uint32_t most = pool->options.max_requests;
+    return is_shared(conn) && !conn->retired
+           && conn->streams + conn->zombies < conn->max_streams
+           && (most == 0 || conn->requests < most);
 }
 
-static void unproven_remove(fcng_pool *pool, fcng_pool_conn *conn)
+static void set_open(fcng_pool *pool, fcng_pool_conn *conn, bool open)
 {
-    if (conn->waits_first_byte) {
-        fcng_links_remove_fresh(&pool->unproven, conn);
-        conn->waits_first_byte = false;
-        publish_unproven(pool);
+    if (conn->open == open) {
+        return;
+    }
+    conn->open = open;
+    if (open) {
+        fcng_links_push(&pool->open, conn);
+    } else {
+        fcng_links_remove(&pool->open, conn);
     }
 }
 
-static void set_busy(fcng_pool *pool, fcng_pool_conn *conn)
+static void leave_idle(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    conn->state = LINK_BUSY;
+    fcng_links_remove(&pool->idle, conn);
+    pool->nidle--;
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, -1);
+    conn->state = FCNG_LINK_NONE;
+}
+
+/* So many requests on it more, or less. */
+static void change_streams(fcng_pool *pool, fcng_pool_conn *conn, int by)
+{
+    conn->streams += (uint32_t)by;
+    pool->active += (uint32_t)by;
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, by);
+    if (is_shared(conn)) {
+        fcng_seat_gauge(pool->seat, FCNG_GAUGE_STREAMS, by);
+    }
+}
+
+/* Another request is on it. */
+static void use(fcng_pool *pool, fcng_pool_conn *conn)
+{
+    if (conn->state == FCNG_LINK_IDLE) {
+        leave_idle(pool, conn);
+    }
+    conn->state = FCNG_LINK_BUSY;
     conn->requests++;
-    fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, 1);
+    change_streams(pool, conn, 1);
+    set_open(pool, conn, has_room(pool, conn));
     fcng_pool_count(pool, FCNG_COUNT_REQUESTS);
 }
 
@@ -112,27 +114,20 @@ static void set_idle(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
     fcng_links_push(&pool->idle, conn);
     pool->nidle++;
     fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, 1);
-    conn->state = LINK_IDLE;
+    conn->state = FCNG_LINK_IDLE;
     conn->idle_us = now_us;
 }
 
 static void detach(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    if (conn->state == LINK_IDLE) {
-        fcng_links_remove(&pool->idle, conn);
-        pool->nidle--;
-        fcng_seat_gauge(pool->seat, FCNG_GAUGE_IDLE, -1);
-    } else if (conn->state == LINK_BUSY) {
-        fcng_seat_gauge(pool->seat, FCNG_GAUGE_ACTIVE, -1);
+    if (conn->state == FCNG_LINK_IDLE) {
+        leave_idle(pool, conn);
+    } else if (conn->state == FCNG_LINK_BUSY) {
+        set_open(pool, conn, false);
+        change_streams(pool, conn, -(int)conn->streams);
     }
-    conn->state = LINK_NONE;
-    unproven_remove(pool, conn);
-}
-
-/* Since when the first in the queue waits; 0: nobody does. */
-static uint64_t waits_since(const fcng_pool *pool)
-{
-    return pool->first != NULL ? pool->first->since_us : 0;
+    conn->state = FCNG_LINK_NONE;
+    fcng_yield_forget(pool, conn);
 }
 
 static void unreserve(fcng_pool *pool)
@@ -140,18 +135,16 @@ static void unreserve(fcng_pool *pool)
     FCNG_ASSERT(pool->connections > 0);
     pool->connections--;
     fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTIONS, -1);
-    fcng_seat_give_back(pool->seat, waits_since(pool));
+    fcng_seat_give_back(pool->seat, fcng_queue_since(pool));
 }
 
-/* The host closes it before it calls again: only then is its place free, or
-   whoever gets it would have one connection too many open. */
-static void forget(fcng_pool *pool, fcng_pool_conn *conn)
+void fcng_pool_forget(fcng_pool *pool, fcng_pool_conn *conn)
 {
     detach(pool, conn);
     pool->closing++;
 }
 
-static void settle(fcng_pool *pool)
+void fcng_pool_settle(fcng_pool *pool)
 {
     for (; pool->closing > 0; pool->closing--) {
         unreserve(pool);
@@ -161,117 +154,18 @@ static void settle(fcng_pool *pool)
 void fcng_pool_del(fcng_pool *pool)
 {
     if (pool != NULL) {
-        settle(pool);
+        fcng_pool_settle(pool);
         fcng_mem_release(pool->mem, pool);
     }
 }
 
-/* --- the queue --- */
-
-static void publish_wait(fcng_pool *pool)
+bool fcng_pool_must_give(const fcng_pool *pool)
 {
-    fcng_seat_waits(pool->seat, waits_since(pool));
+    return fcng_seat_must_give(pool->seat, fcng_queue_since(pool));
 }
 
-static void enqueue(fcng_pool *pool, fcng_pool_wait *wait, uint64_t now_us)
-{
-    wait->next = NULL;
-    wait->prev = pool->last;
-    *(pool->last != NULL ? &pool->last->next : &pool->first) = wait;
-    pool->last = wait;
-    wait->since_us = now_us;
-    wait->queued = true;
-    pool->nwaiting++;
-    pool->looked_us = now_us;
-    fcng_seat_gauge(pool->seat, FCNG_GAUGE_WAITING, 1);
-    fcng_pool_count(pool, FCNG_COUNT_QUEUED);
-    publish_wait(pool);
-}
-
-void fcng_pool_cancel(fcng_pool *pool, fcng_pool_wait *wait)
-{
-    if (!wait->queued) {
-        return;
-    }
-    *(wait->prev != NULL ? &wait->prev->next : &pool->first) = wait->next;
-    *(wait->next != NULL ? &wait->next->prev : &pool->last) = wait->prev;
-    wait->queued = false;
-    pool->nwaiting--;
-    fcng_seat_gauge(pool->seat, FCNG_GAUGE_WAITING, -1);
-    publish_wait(pool);
-}
-
-/* --- the yield rule --- */
-
-static void update_median(fcng_pool *pool)
-{
-    if (fcng_median_is_old(&pool->first_byte)) {
-        if (pool->seat != NULL) {
-            fcng_seat_median(pool->seat, &pool->first_byte);
-        } else {
-            fcng_median_update(&pool->first_byte, NULL, 0);
-        }
-    }
-}
-
-static uint64_t patience(const fcng_pool *pool)
-{
-    uint64_t twice = 2 * (uint64_t)pool->first_byte.median;
-    return twice > YIELD_MIN_US ? twice : YIELD_MIN_US;
-}
-
-static bool own_unproven(const fcng_pool *pool, uint64_t now_us)
-{
-    const fcng_pool_conn *oldest = pool->unproven.head;
-    return oldest != NULL && now_us - oldest->started_us > patience(pool);
-}
-
-static bool must_yield(fcng_pool *pool, uint64_t now_us)
-{
-    return own_unproven(pool, now_us)
-           || fcng_seat_must_yield(pool->seat, patience(pool), now_us);
-}
-
-/* Another process is to be served before whoever of ours comes first. */
-static bool must_give(const fcng_pool *pool)
-{
-    return fcng_seat_must_give(pool->seat, waits_since(pool));
-}
-
-void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
-{
-    conn->started_us = now_us;
-    if (conn->requests == 1 && !conn->waits_first_byte) {
-        unproven_add(pool, conn);
-    }
-}
-
-/* What the application takes for a first byte.  On a new connection the wait
-   in its listen queue would count too, so those tell nothing; and others hear
-   of every eighth only, or all processes would write to one place all the
-   time. */
-static void sample(fcng_pool *pool, uint32_t took)
-{
-    fcng_median_add(&pool->first_byte, took);
-    if (pool->first_byte.taken % 8 == 1) {
-        fcng_seat_sample(pool->seat, took);
-    }
-}
-
-void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
-                          uint64_t now_us)
-{
-    uint64_t took = now_us - conn->started_us;
-    if (conn->requests > 1) {
-        sample(pool, (uint32_t)FCNG_MIN(took, UINT32_MAX));
-    }
-    unproven_remove(pool, conn);
-}
-
-/* --- who gets what --- */
-
-static bool too_old(const fcng_pool *pool, const fcng_pool_conn *conn,
-                    uint64_t now_us)
+bool fcng_pool_too_old(const fcng_pool *pool, const fcng_pool_conn *conn,
+                       uint64_t now_us)
 {
     const fcng_pool_options *o = &pool->options;
     return (o->max_requests > 0 && conn->requests >= o->max_requests)
@@ -279,29 +173,144 @@ static bool too_old(const fcng_pool *pool, const fcng_pool_conn *conn,
                && now_us - conn->opened_us >= o->max_lifetime_us);
 }
 
-/* The idle connection for a request that waits since |since_us|, or NULL.
-   Those that are too old, or wanted elsewhere, stay for fcng_pool_expire().
-   One that is not settled is not made busy: it is to be exchanged. */
-static fcng_pool_conn *take_idle(fcng_pool *pool, bool settled,
-                                 uint64_t since_us, uint64_t now_us)
+/* --- whether requests share --- */
+
+fcng_mpxs *fcng_pool_mpxs(fcng_pool *pool)
 {
-    fcng_pool_conn *conn = settled ? pool->idle.tail : pool->idle.head;
-    if (conn != NULL && fcng_seat_must_give(pool->seat, since_us)) {
+    return pool->seat != NULL ? &pool->seat->entry->mpxs : &pool->mpxs;
+}
+
+uint32_t fcng_pool_max_streams(fcng_pool *pool, enum fcng_pool_need need,
+                               uint64_t now_us)
+{
+    const fcng_pool_options *o = &pool->options;
+    if (o->multiplex == FCNG_MULTIPLEX_OFF || (need & FCNG_POOL_ALONE) != 0
+        || o->max_idle == 0) {
+        return 1;
+    }
+    const fcng_mpxs *mpxs = fcng_pool_mpxs(pool);
+    if (o->multiplex == FCNG_MULTIPLEX_ON) {
+        return fcng_mpxs_is_false(mpxs, now_us) ? 1 : o->max_streams;
+    }
+    if (fcng_mpxs_state(mpxs, now_us) != FCNG_MPXS_YES) {
+        return 1;
+    }
+    uint32_t most = atomic_load(&mpxs->max_reqs);
+    return most > 0 ? FCNG_MIN(most, o->max_streams) : o->max_streams;
+}
+
+bool fcng_pool_must_ask(fcng_pool *pool, uint64_t now_us)
+{
+    const fcng_pool_options *o = &pool->options;
+    return o->multiplex == FCNG_MULTIPLEX_AUTO && o->max_idle > 0
+           && pool->active + pool->opening + pool->nwaiting > 1
+           && fcng_mpxs_claim(fcng_pool_mpxs(pool), now_us);
+}
+
+void fcng_pool_told(fcng_pool *pool, const fcng_values *values,
+                    uint64_t now_us)
+{
+    fcng_mpxs_answer(fcng_pool_mpxs(pool), values, now_us);
+}
+
+void fcng_pool_not_asked(fcng_pool *pool, uint64_t now_us)
+{
+    fcng_mpxs_not_asked(fcng_pool_mpxs(pool), now_us);
+}
+
+void fcng_pool_lost(fcng_pool *pool)
+{
+    fcng_mpxs_lost(fcng_pool_mpxs(pool));
+}
+
+void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us)
+{
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), now_us);
+}
+
+/* --- who gets what --- */
+
+typedef struct wish {
+    enum fcng_pool_need need;
+    bool alone, fresh, settled;
+    uint32_t max_streams; /* of a connection that it gets */
+    uint32_t ahead;       /* others in the queue */
+    uint64_t since_us;
+    uint64_t now_us;
+} wish;
+
+static wish wish_for(fcng_pool *pool, enum fcng_pool_need need,
+                     uint32_t ahead, uint64_t since_us, uint64_t now_us)
+{
+    return (wish){ .need = need,
+                   .alone = (need & FCNG_POOL_ALONE) != 0,
+                   .fresh = (need & FCNG_POOL_FRESH) != 0,
+                   .settled = (need & FCNG_POOL_SETTLED) != 0
+                              && pool->calm < FCNG_POOL_CALM,
+                   .max_streams = fcng_pool_max_streams(pool, need, now_us),
+                   .ahead = ahead,
+                   .since_us = since_us,
+                   .now_us = now_us };
+}
+
+/* A connection with other requests, for one more.  One that has not answered
+   yet may still prove to be dead. */
+static fcng_pool_conn *take_open(fcng_pool *pool, const wish *w)
+{
+    fcng_pool_conn *conn = pool->open.head;
+    if (conn == NULL || fcng_seat_must_give(pool->seat, w->since_us)) {
         return NULL;
     }
-    while (!settled && conn != NULL && too_old(pool, conn, now_us)) {
+    while (conn != NULL
+           && (fcng_pool_too_old(pool, conn, w->now_us)
+               || (w->settled && (conn->waits_first_byte || !conn->used))
+               || (w->fresh
+                   && w->now_us - conn->opened_us >= FCNG_POOL_SETTLED_US))) {
         conn = conn->next;
+    }
+    if (conn != NULL) {
+        use(pool, conn);
+        fcng_pool_count(pool, FCNG_COUNT_SHARED);
+    }
+    return conn;
+}
+
+/* Which of the idle ones: any, shared or exclusive ones only. */
+enum kind { ANY, SHARED, EXCLUSIVE };
+
+static bool suits(const fcng_pool_conn *conn, enum kind kind)
+{
+    return (kind == ANY || is_shared(conn) == (kind == SHARED))
+           && (conn->zombies == 0 || conn->zombies < conn->max_streams);
+}
+
+/* The idle connection for a request, or NULL.  Those that are too old, or
+   wanted elsewhere, stay for fcng_pool_expire().  One that is not settled is
+   not made busy: it is to be exchanged. */
+static fcng_pool_conn *take_idle(fcng_pool *pool, const wish *w,
+                                 enum kind kind, bool settled)
+{
+    fcng_pool_conn *conn = settled ? pool->idle.tail : pool->idle.head;
+    if (conn == NULL || fcng_seat_must_give(pool->seat, w->since_us)) {
+        return NULL;
+    }
+    while (conn != NULL
+           && (!suits(conn, kind)
+               || (!settled && fcng_pool_too_old(pool, conn, w->now_us)))) {
+        conn = settled ? conn->prev : conn->next;
     }
     if (conn == NULL) {
         return NULL;
     }
     pool->calm++;
-    detach(pool, conn);
-    if (!settled || (now_us - conn->idle_us >= FCNG_POOL_SETTLED_US
-                     && !too_old(pool, conn, now_us))) {
-        set_busy(pool, conn);
-        fcng_pool_count(pool, FCNG_COUNT_REUSED);
+    if ((w->alone && is_shared(conn))
+        || (settled && (w->now_us - conn->idle_us < FCNG_POOL_SETTLED_US
+                        || fcng_pool_too_old(pool, conn, w->now_us)))) {
+        detach(pool, conn);
+        return conn;
     }
+    use(pool, conn);
+    fcng_pool_count(pool, FCNG_COUNT_REUSED);
     return conn;
 }
 
@@ -324,13 +333,11 @@ static bool reserve(fcng_pool *pool, uint64_t since_us)
     return true;
 }
 
-/* The idle connections of others give way, so those who wait for them are in
-   no queue yet. */
-static bool may_wait(const fcng_pool *pool)
+static enum fcng_pool_verdict open_one(fcng_pool *pool,
+                                       enum fcng_pool_need need)
 {
-    uint32_t most = pool->options.max_queue;
-    return pool->nwaiting < most
-           || pool->nwaiting - most < fcng_seat_idle(pool->seat);
+    pool->opening += (need & FCNG_POOL_ALONE) == 0;
+    return FCNG_POOL_OPEN;
 }
 
 /* A place may have become free before others could see that we wait. */
@@ -338,41 +345,67 @@ static enum fcng_pool_verdict wait_or_refuse(fcng_pool *pool,
                                              fcng_pool_wait *wait,
                                              uint64_t now_us)
 {
-    if (wait == NULL || !may_wait(pool)) {
+    if (wait == NULL || !fcng_queue_has_room(pool)) {
         fcng_pool_count(pool, FCNG_COUNT_QUEUE_FULL);
         return FCNG_POOL_REFUSE;
     }
-    enqueue(pool, wait, now_us);
-    if (pool->seat == NULL || pool->first != wait) {
+    fcng_queue_add(pool, wait, now_us);
+    if (pool->seat == NULL || pool->first != wait || wait->joins) {
         return FCNG_POOL_WAIT;
     }
     if (reserve(pool, now_us)) {
         fcng_pool_cancel(pool, wait);
-        return FCNG_POOL_OPEN;
+        return open_one(pool, wait->need);
     }
     fcng_seat_ring(pool->seat);
     return FCNG_POOL_WAIT;
 }
 
-/* What there is for a request that waits since |since_us|. */
-static enum fcng_pool_verdict take(fcng_pool *pool, enum fcng_pool_need need,
-                                   uint64_t since_us, uint64_t now_us,
-                                   fcng_pool_conn **conn)
+/* No place is free: what is not quite what was wished for. */
+static fcng_pool_conn *take_other(fcng_pool *pool, const wish *w)
 {
-    bool settled = need == FCNG_POOL_SETTLED
-                   && pool->calm < FCNG_POOL_CALM;
-    *conn = need != FCNG_POOL_FRESH
-                ? take_idle(pool, settled, since_us, now_us) : NULL;
-    if (*conn == NULL && reserve(pool, since_us)) {
-        return FCNG_POOL_OPEN;
+    wish any = *w;
+    any.fresh = false;
+    fcng_pool_conn *conn = NULL;
+    if (w->fresh && w->max_streams > 1) {
+        conn = take_open(pool, &any);
     }
-    if (need == FCNG_POOL_FRESH) {
-        *conn = take_idle(pool, false, since_us, now_us);
+    if (conn == NULL && (w->fresh || w->alone || w->max_streams > 1)) {
+        conn = take_idle(pool, &any, ANY, false);
+    }
+    return conn;
+}
+
+/* What there is for a request.  |*joins|: FCNG_POOL_WAIT is for a connection
+   that is being opened. */
+static enum fcng_pool_verdict take(fcng_pool *pool, const wish *w,
+                                   fcng_pool_conn **conn, bool *joins)
+{
+    bool share = w->max_streams > 1;
+    *joins = false;
+    *conn = share ? take_open(pool, w) : NULL;
+    if (*conn == NULL && !w->fresh) {
+        *conn = take_idle(pool, w,
+                          share ? SHARED : w->alone ? EXCLUSIVE : ANY,
+                          w->settled);
+    }
+    if (*conn == NULL && share
+        && fcng_queue_joins(pool, w->max_streams, w->ahead,
+                            w->now_us - w->since_us)) {
+        *joins = true;
+        return FCNG_POOL_WAIT;
+    }
+    if (*conn == NULL && reserve(pool, w->since_us)) {
+        return open_one(pool, w->need);
+    }
+    if (*conn == NULL) {
+        *conn = take_other(pool, w);
     }
     if (*conn == NULL) {
         return FCNG_POOL_WAIT;
     }
-    return (*conn)->state == LINK_BUSY ? FCNG_POOL_USE : FCNG_POOL_OPEN;
+    return (*conn)->state == FCNG_LINK_BUSY ? FCNG_POOL_USE
+                                            : open_one(pool, w->need);
 }
 
 enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
@@ -380,36 +413,58 @@ enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
                                          uint64_t now_us,
                                          fcng_pool_conn **conn)
 {
+    bool joins = false;
     *conn = NULL;
-    if (pool->first == NULL) {
-        enum fcng_pool_verdict verdict = take(pool, need, now_us, now_us,
-                                              conn);
+    if (pool->first == NULL || pool->first->joins) {
+        wish w = wish_for(pool, need, pool->nwaiting, now_us, now_us);
+        enum fcng_pool_verdict verdict = take(pool, &w, conn, &joins);
+        if (joins && (wait == NULL || !fcng_queue_has_room(pool))
+            && reserve(pool, now_us)) {
+            verdict = open_one(pool, need);
+        }
         if (verdict != FCNG_POOL_WAIT) {
             return verdict;
         }
     }
     if (wait != NULL) {
         wait->need = (uint8_t)need;
+        wait->joins = joins;
     }
     return wait_or_refuse(pool, wait, now_us);
 }
 
-void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
+static void opened(fcng_pool *pool, enum fcng_pool_need need)
 {
-    conn->opened_us = now_us;
-    conn->requests = 0;
-    conn->waits_first_byte = false;
-    fcng_pool_count(pool, FCNG_COUNT_OPENED);
-    set_busy(pool, conn);
+    if ((need & FCNG_POOL_ALONE) == 0) {
+        FCNG_ASSERT(pool->opening > 0);
+        pool->opening--;
+    }
 }
 
-void fcng_pool_give_up(fcng_pool *pool)
+void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn,
+                   enum fcng_pool_need need, uint64_t now_us)
 {
+    opened(pool, need);
+    conn->opened_us = now_us;
+    conn->requests = 0;
+    conn->streams = 0;
+    conn->zombies = 0;
+    conn->state = FCNG_LINK_NONE;
+    conn->waits_first_byte = false;
+    conn->used = false;
+    conn->retired = false;
+    conn->open = false;
+    fcng_pool_count(pool, FCNG_COUNT_OPENED);
+    use(pool, conn);
+}
+
+void fcng_pool_give_up(fcng_pool *pool, enum fcng_pool_need need)
+{
+    opened(pool, need);
     unreserve(pool);
 }
 
-/* More are open than a limit that has become smaller allows. */
-static bool over_limit(const fcng_pool *pool)
+bool fcng_pool_over_limit(const fcng_pool *pool)
 {
     uint32_t most = pool->options.max_connections;
     return most > 0 && pool->connections - pool->closing > most;
@@ -419,31 +474,56 @@ static bool over_limit(const fcng_pool *pool)
 static bool keep(fcng_pool *pool, const fcng_pool_conn *conn, uint64_t now_us)
 {
     const fcng_pool_options *o = &pool->options;
-    return pool->nidle < o->max_idle && !over_limit(pool)
-           && !too_old(pool, conn, now_us) && !must_give(pool)
-           && !must_yield(pool, now_us)
+    return pool->nidle < o->max_idle && !fcng_pool_over_limit(pool)
+           && !fcng_pool_too_old(pool, conn, now_us)
+           && !fcng_pool_must_give(pool) && !fcng_yield_must(pool, now_us)
            && !fcng_seat_is_spare(pool->seat, o, conn->requests == 1, now_us);
 }
 
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
                        uint64_t now_us)
 {
+    if (reusable && is_shared(conn)) {
+        fcng_mpxs_seen(fcng_pool_mpxs(pool), now_us);
+    }
+    if (conn->streams > 1) {
+        conn->retired = conn->retired || !reusable;
+        change_streams(pool, conn, -1);
+        set_open(pool, conn, has_room(pool, conn));
+        return true;
+    }
     detach(pool, conn);
-    update_median(pool);
-    if (reusable && keep(pool, conn, now_us)) {
+    fcng_yield_update(pool);
+    if (reusable && !conn->retired && keep(pool, conn, now_us)) {
         set_idle(pool, conn, now_us);
         return true;
     }
-    forget(pool, conn);
+    fcng_pool_forget(pool, conn);
     return false;
+}
+
+void fcng_pool_set_zombies(fcng_pool *pool, fcng_pool_conn *conn, size_t n)
+{
+    conn->zombies = (uint32_t)n;
+    if (conn->state == FCNG_LINK_BUSY) {
+        set_open(pool, conn, has_room(pool, conn));
+    }
+}
+
+void fcng_pool_retire(fcng_pool *pool, fcng_pool_conn *conn)
+{
+    conn->retired = true;
+    if (conn->state == FCNG_LINK_BUSY) {
+        set_open(pool, conn, false);
+    }
 }
 
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn)
 {
-    if (conn->state == LINK_IDLE) {
+    if (conn->state == FCNG_LINK_IDLE) {
         pool->calm = 0;
     }
-    forget(pool, conn);
+    fcng_pool_forget(pool, conn);
 }
 
 enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
@@ -453,131 +533,37 @@ enum fcng_pool_verdict fcng_pool_next(fcng_pool *pool, uint64_t now_us,
     fcng_pool_wait *first = pool->first;
     *wait = first;
     *conn = NULL;
-    settle(pool);
+    fcng_pool_settle(pool);
     if (first == NULL) {
         fcng_seat_decline(pool->seat);
         return FCNG_POOL_WAIT;
     }
     pool->looked_us = now_us;
-    publish_wait(pool); /* another pool of this process may have changed it */
+    fcng_queue_publish(pool); /* another pool of this process may have changed
+                                 it */
     fcng_seat_sweep(pool->seat, now_us);
     if (now_us - first->since_us >= pool->options.queue_timeout_us) {
         fcng_pool_cancel(pool, first);
         fcng_pool_count(pool, FCNG_COUNT_QUEUE_TIMEOUT);
         return FCNG_POOL_REFUSE;
     }
-    enum fcng_pool_need need = first->need == FCNG_POOL_SETTLED
-                                   ? FCNG_POOL_SETTLED : FCNG_POOL_ANY;
-    enum fcng_pool_verdict verdict = take(pool, need, first->since_us, now_us,
-                                          conn);
+    wish w = wish_for(pool, first->need & ~FCNG_POOL_FRESH, 0,
+                      first->since_us, now_us);
+    enum fcng_pool_verdict verdict = take(pool, &w, conn, &first->joins);
     if (verdict != FCNG_POOL_WAIT) {
         fcng_pool_cancel(pool, first);
+    } else {
+        fcng_queue_publish(pool);
     }
     return verdict;
 }
 
-/* --- time --- */
-
-static bool expired(fcng_pool *pool, const fcng_pool_conn *conn,
-                    uint64_t now_us)
-{
-    const fcng_pool_options *o = &pool->options;
-    return now_us - conn->idle_us >= o->idle_timeout_us
-           || pool->nidle > o->max_idle || over_limit(pool)
-           || must_give(pool) || must_yield(pool, now_us);
-}
-
-/* Whoever has idle connections is to look at our connection that gets no
-   byte: once for each such connection. */
-static void ring_others(fcng_pool *pool, uint64_t now_us)
-{
-    if (pool->seat != NULL && own_unproven(pool, now_us)
-        && pool->rung_us != pool->unproven.head->started_us) {
-        pool->rung_us = pool->unproven.head->started_us;
-        fcng_seat_ring(pool->seat);
-    }
-}
-
-fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us)
-{
-    fcng_pool_conn *conn = pool->idle.tail;
-    settle(pool);
-    pool->looked_us = now_us;
-    update_median(pool);
-    ring_others(pool, now_us);
-    if (conn != NULL && !expired(pool, conn, now_us)) {
-        /* the one idle longest may stay, but age is another order */
-        while (conn != NULL && !too_old(pool, conn, now_us)) {
-            conn = pool->options.max_lifetime_us > 0 ? conn->prev : NULL;
-        }
-    }
-    if (conn != NULL) {
-        forget(pool, conn);
-    }
-    return conn;
-}
-
-fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool)
-{
-    fcng_pool_conn *conn = pool->idle.tail;
-    settle(pool);
-    if (conn != NULL) {
-        forget(pool, conn);
-    }
-    return conn;
-}
-
-static uint64_t idle_deadline(const fcng_pool *pool)
-{
-    const fcng_pool_options *o = &pool->options;
-    const fcng_pool_conn *conn = pool->idle.tail;
-    uint64_t at = conn->idle_us + o->idle_timeout_us;
-    if (o->max_lifetime_us > 0) {
-        for (; conn != NULL; conn = conn->prev) {
-            at = FCNG_MIN(at, conn->opened_us + o->max_lifetime_us);
-        }
-    }
-    if (pool->seat != NULL && pool->seat->share->host.wake == NULL) {
-        at = FCNG_MIN(at, pool->looked_us + LOOK_US);
-    }
-    return at;
-}
-
-/* When idle connections, ours or others', must give way to one that gets no
-   byte. */
-static uint64_t yield_deadline(const fcng_pool *pool)
-{
-    const fcng_pool_conn *oldest = pool->unproven.head;
-    if (oldest == NULL
-        || (pool->idle.tail == NULL
-            && (pool->seat == NULL || pool->rung_us == oldest->started_us))) {
-        return FCNG_NEVER;
-    }
-    return oldest->started_us + patience(pool) + 1;
-}
-
-static uint64_t queue_deadline(const fcng_pool *pool)
-{
-    uint64_t at = pool->first->since_us + pool->options.queue_timeout_us;
-    return pool->seat != NULL ? FCNG_MIN(at, pool->looked_us + LOOK_US) : at;
-}
-
-uint64_t fcng_pool_deadline(const fcng_pool *pool)
-{
-    uint64_t at = yield_deadline(pool);
-    if (pool->idle.tail != NULL) {
-        at = FCNG_MIN(at, idle_deadline(pool));
-    }
-    if (pool->first != NULL) {
-        at = FCNG_MIN(at, queue_deadline(pool));
-    }
-    return at;
-}
+/* --- what it looks like --- */
 
 bool fcng_pool_can_start(const fcng_pool *pool)
 {
-    return pool->first == NULL
-           && (pool->idle.head != NULL
+    return (pool->first == NULL || pool->first->joins)
+           && (pool->idle.head != NULL || pool->open.head != NULL
                || (under_limit(pool)
                    && fcng_seat_has_room(pool->seat,
                                          pool->options.max_connections,
@@ -591,8 +577,10 @@ void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts)
     *counts = (fcng_pool_counts){ .connections = open,
                                   .idle = pool->nidle,
                                   .waiting = pool->nwaiting,
+                                  .active = pool->active,
                                   .opened = n[FCNG_COUNT_OPENED],
                                   .reused = n[FCNG_COUNT_REUSED],
+                                  .shared = n[FCNG_COUNT_SHARED],
                                   .requests = n[FCNG_COUNT_REQUESTS],
                                   .refused = n[FCNG_COUNT_QUEUE_FULL],
                                   .timed_out = n[FCNG_COUNT_QUEUE_TIMEOUT] };

@@ -45,6 +45,11 @@ bool fcng_conn_retired(const fcng_conn *conn)
     return conn->error != FCNG_OK || conn->spoiled;
 }
 
+bool fcng_conn_disproved(const fcng_conn *conn)
+{
+    return conn->disproved;
+}
+
 uint64_t fcng_conn_stray(const fcng_conn *conn)
 {
     return conn->stray;

@@ -222,6 +222,7 @@ static void recycle(fcng_entry *entry)
 {
     atomic_store(&entry->key_len, 0);
     atomic_store(&entry->nsamples, 0);
+    fcng_mpxs_clear(&entry->mpxs);
     for (int i = 0; i < FCNG_COUNTERS; i++) {
         atomic_store(&entry->gone[i], 0);
     }

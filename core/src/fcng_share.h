@@ -21,6 +21,7 @@
 
 #include "fcng_int.h"
 #include "fcng_median.h"
+#include "fcng_mpxs.h"
 
 #define SLOT_WORDS (FCNG_SHARE_SLOTS / 64)
 
@@ -49,6 +50,7 @@ typedef struct fcng_entry {
     _Atomic uint64_t peak[2]; /* requests at once, in this second and the one
                                  before: the second << 32 | how many */
     _Atomic uint64_t gone[FCNG_COUNTERS];   /* of processes that ended */
+    fcng_mpxs mpxs;
     _Atomic uint16_t ticket[FCNG_SHARE_TICKETS];
     fcng_cell cell[FCNG_SHARE_SLOTS];
 } fcng_entry;

@@ -10,11 +10,13 @@ static const char *const gauge_names[FCNG_GAUGES] = {
     [FCNG_GAUGE_IDLE] = "idle",
     [FCNG_GAUGE_WAITING] = "waiting",
     [FCNG_GAUGE_ACTIVE] = "active",
+    [FCNG_GAUGE_STREAMS] = "streams",
 };
 
 static const char *const counter_names[FCNG_COUNTERS] = {
     [FCNG_COUNT_OPENED] = "opened",
     [FCNG_COUNT_REUSED] = "reused",
+    [FCNG_COUNT_SHARED] = "shared",
     [FCNG_COUNT_REQUESTS] = "requests",
     [FCNG_COUNT_COMPLETE] = "complete",
     [FCNG_COUNT_ABORTED] = "aborted",

@@ -3,11 +3,12 @@
 
 # An application on FCGI::Async:
 #
-#   async.pl PATH|PORT
+#   async.pl PATH|PORT|-      -: the listening socket is descriptor 0
 #
 # By QUERY_STRING: "env" lists the parameters, "exit=N" ends with that
 # appStatus, "stderr" writes to STDERR, "http" answers as an HTTP::Response
-# does (with a status line first); else STDIN comes back.
+# does (with a status line first), "wait=SECONDS" answers later, while other
+# requests are served; else STDIN comes back.
 
 use strict;
 use warnings;
@@ -26,6 +27,14 @@ my $fcgi = FCGI::Async->new(
         my $params = $request->params;
         my $query = $params->{QUERY_STRING} // '';
         my $status = 0;
+        if ($query =~ /^wait=([\d.]+)$/) {
+            $loop->watch_time(after => $1, code => sub {
+                $request->print_stdout(
+                    "Content-Type: text/plain\r\n\r\nwaited");
+                $request->finish(0);
+            });
+            return;
+        }
         if ($query eq 'http') {
             $request->print_stdout("HTTP/1.1 201 Made\r\n");
         }
@@ -47,7 +56,10 @@ my $fcgi = FCGI::Async->new(
 );
 $loop->add($fcgi);
 
-if ($where =~ m!^/!) {
+if ($where eq '-') {
+    # As FCGI::Async's own documentation has it.
+    $fcgi->listen(handle => \*STDIN);
+} elsif ($where =~ m!^/!) {
     my $socket = IO::Socket::UNIX->new(Local => $where, Listen => 128)
         or die "$where: $!\n";
     chmod 0777, $where;

@@ -191,7 +191,7 @@ static void pool_scene(failalloc *f, bytes *out)
         char verdict = (char)fcng_pool_acquire(pool, &wait, false, now, &got);
         bytes_add(out, (fcng_str){ &verdict, 1 });
         if (verdict == FCNG_POOL_OPEN) {
-            fcng_pool_add(pool, &conn, now);
+            fcng_pool_add(pool, &conn, FCNG_POOL_ANY, now);
         }
         fcng_pool_started(pool, &conn, now);
         assert_true(fcng_pool_release(pool, &conn, true, now));

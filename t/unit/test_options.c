@@ -18,6 +18,9 @@ static void assert_same(const fcng_pool_options *a, const fcng_pool_options *b)
     assert_int_equal(a->max_fails, b->max_fails);
     assert_int_equal(a->fail_timeout_us, b->fail_timeout_us);
     assert_int_equal(a->split_large_params, b->split_large_params);
+    assert_int_equal(a->multiplex, b->multiplex);
+    assert_int_equal(a->max_streams, b->max_streams);
+    assert_int_equal(a->stream_buffer, b->stream_buffer);
 }
 
 static fcng_pool_options given(const char *word)
@@ -70,6 +73,9 @@ static void test_defaults(void **state)
     assert_int_equal(o.max_fails, 1);
     assert_int_equal(o.fail_timeout_us, 10000000);
     assert_false(o.split_large_params);
+    assert_int_equal(o.multiplex, FCNG_MULTIPLEX_OFF);
+    assert_int_equal(o.max_streams, 128);
+    assert_int_equal(o.stream_buffer, 262144);
 }
 
 static void test_counts(void **state)
@@ -144,6 +150,39 @@ static void test_choices(void **state)
     assert_false(given("split_large_params=off").split_large_params);
     refuse("split_large_params=1", "write on or off");
     refuse("split_large_params=auto", "write on or off");
+    assert_int_equal(given("multiplex=off").multiplex, FCNG_MULTIPLEX_OFF);
+    assert_int_equal(given("multiplex=on").multiplex, FCNG_MULTIPLEX_ON);
+    assert_int_equal(given("multiplex=auto").multiplex, FCNG_MULTIPLEX_AUTO);
+    refuse("multiplex=yes", "write off, on or auto");
+    refuse("multiplex=", "write off, on or auto");
+}
+
+static void test_streams(void **state)
+{
+    (void)state;
+    assert_int_equal(given("max_streams=1").max_streams, 1);
+    assert_int_equal(given("max_streams=65535").max_streams, 65535);
+    refuse("max_streams=0", "write a number from 1 to 65535");
+    refuse("max_streams=65536", "write a number from 1 to 65535");
+    refuse("max_streams=unlimited", "write a number from 1 to 65535");
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    assert_int_equal(given("stream_buffer=16384").stream_buffer, 16384);
+    assert_int_equal(given("stream_buffer=64k").stream_buffer, 65536);
+    assert_int_equal(given("stream_buffer=1M").stream_buffer, 1048576);
+    assert_int_equal(given("stream_buffer=1g").stream_buffer, 1073741824);
+    static const char *const bad[] = { "", "k", "0", "15k", "16383", "2g",
+                                       "1073741825", "64kb", "64 k", "-1",
+                                       "1t", "unlimited", "64k1",
+                                       "18446744073709551616" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char word[64];
+        snprintf(word, sizeof(word), "stream_buffer=%s", bad[i]);
+        refuse(word, "write a size from 16k to 1g");
+    }
 }
 
 static void test_unknown_words_list_the_known(void **state)
@@ -160,7 +199,9 @@ static void test_unknown_words_list_the_known(void **state)
                                     " queue_timeout, max_idle,"
                                     " idle_timeout, max_requests,"
                                     " max_lifetime, max_fails,"
-                                    " fail_timeout, split_large_params"));
+                                    " fail_timeout, split_large_params,"
+                                    " multiplex, max_streams,"
+                                    " stream_buffer"));
     }
 }
 
@@ -201,7 +242,8 @@ static void test_merge_word_by_word(void **state)
         "max_connections=11", "max_queue=12", "queue_timeout=13",
         "max_idle=14", "idle_timeout=15", "max_requests=16",
         "max_lifetime=17", "max_fails=20", "fail_timeout=21",
-        "split_large_params=on"
+        "split_large_params=on", "multiplex=auto", "max_streams=22",
+        "stream_buffer=23k"
     };
     fcng_pool_options outer, inner;
     fcng_pool_options_init(&outer);
@@ -242,6 +284,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_counts),
     cmocka_unit_test(test_times),
     cmocka_unit_test(test_choices),
+    cmocka_unit_test(test_streams),
+    cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_unknown_words_list_the_known),
     cmocka_unit_test(test_a_word_given_twice),
     cmocka_unit_test(test_form_of_a_word),

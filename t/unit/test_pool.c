@@ -20,7 +20,7 @@ static void open_conn(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now)
     fcng_pool_conn *got;
     assert_int_equal(fcng_pool_acquire(pool, NULL, false, now, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, conn, now);
+    fcng_pool_add(pool, conn, FCNG_POOL_ANY, now);
     fcng_pool_started(pool, conn, now);
 }
 
@@ -104,7 +104,7 @@ static void test_a_replay_gets_a_new_connection(void **state)
     assert_true(fcng_pool_release(pool, &a, true, T0));
     assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, &b, T0);
+    fcng_pool_add(pool, &b, FCNG_POOL_ANY, T0);
     /* at the limit an idle one is better than none */
     assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0, &got),
                      FCNG_POOL_USE);
@@ -128,10 +128,10 @@ static void test_a_place_that_is_given_up_is_free(void **state)
     assert_int_equal(fcng_pool_acquire(pool, &w, false, T0, &got),
                      FCNG_POOL_WAIT);
     assert_int_equal(fcng_pool_next(pool, T0, &next, &got), FCNG_POOL_WAIT);
-    fcng_pool_give_up(pool);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
     assert_int_equal(fcng_pool_next(pool, T0, &next, &got), FCNG_POOL_OPEN);
     assert_ptr_equal(next, &w);
-    fcng_pool_give_up(pool);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
     assert_true(fcng_pool_can_start(pool));
     close_all(pool);
 }
@@ -161,7 +161,7 @@ static void test_first_come_first_served(void **state)
         assert_ptr_equal(next, &w[i]);
         assert_int_equal(v, kept ? FCNG_POOL_USE : FCNG_POOL_OPEN);
         if (!kept) {
-            fcng_pool_add(pool, &c[i % 2], now);
+            fcng_pool_add(pool, &c[i % 2], FCNG_POOL_ANY, now);
             fcng_pool_started(pool, &c[i % 2], now);
             fcng_pool_first_byte(pool, &c[i % 2], now);
         }
@@ -342,7 +342,7 @@ static void test_idle_ones_go_when_another_got_no_byte(void **state)
     fcng_pool_first_byte(pool, &a, T0 + MS);
     assert_int_equal(fcng_pool_acquire(pool, NULL, true, T0 + MS, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, &b, T0 + MS);
+    fcng_pool_add(pool, &b, FCNG_POOL_ANY, T0 + MS);
     fcng_pool_started(pool, &b, T0 + MS);
     assert_true(fcng_pool_release(pool, &a, true, T0 + 2 * MS));
     uint64_t at = fcng_pool_deadline(pool);
@@ -508,9 +508,9 @@ static void opened(life *l)
         i++;
     }
     if (any(l, 4) == 0) {
-        fcng_pool_give_up(l->pool);
+        fcng_pool_give_up(l->pool, FCNG_POOL_ANY);
     } else {
-        fcng_pool_add(l->pool, &l->conn[i], l->now);
+        fcng_pool_add(l->pool, &l->conn[i], FCNG_POOL_ANY, l->now);
         fcng_pool_started(l->pool, &l->conn[i], l->now);
         l->is[i] = BUSY;
         l->open++;
@@ -647,7 +647,7 @@ static void test_settled_is_idle_for_a_while_or_new(void **state)
     assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, T0, &got),
                      FCNG_POOL_OPEN);
     assert_null(got);
-    fcng_pool_add(pool, &a, T0);
+    fcng_pool_add(pool, &a, FCNG_POOL_ANY, T0);
     fcng_pool_started(pool, &a, T0);
     fcng_pool_first_byte(pool, &a, T0);
     open_conn(pool, &b, T0);
@@ -660,7 +660,7 @@ static void test_settled_is_idle_for_a_while_or_new(void **state)
                      FCNG_POOL_OPEN);
     assert_ptr_equal(got, &a);
     expect_counts(pool, 2, 1, 0);
-    fcng_pool_add(pool, &a, now);
+    fcng_pool_add(pool, &a, FCNG_POOL_ANY, now);
     fcng_pool_started(pool, &a, now);
     fcng_pool_first_byte(pool, &a, now);
     assert_true(fcng_pool_release(pool, &a, true, now));
@@ -705,7 +705,7 @@ static void test_trust_is_earned_and_lost(void **state)
     assert_int_equal(fcng_pool_acquire(pool, NULL, SETTLED, T0, &got),
                      FCNG_POOL_OPEN);
     assert_ptr_equal(got, &a);
-    fcng_pool_give_up(pool);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
     close_all(pool);
 }
 
@@ -732,7 +732,7 @@ static void test_settled_at_the_limit(void **state)
     expect_counts(pool, 1, 0, 1);
     assert_int_equal(fcng_pool_next(pool, T0 + 1, &wait, &got),
                      FCNG_POOL_WAIT);
-    fcng_pool_add(pool, &a, T0 + 2);
+    fcng_pool_add(pool, &a, FCNG_POOL_ANY, T0 + 2);
     fcng_pool_started(pool, &a, T0 + 2);
     fcng_pool_first_byte(pool, &a, T0 + 2);
     assert_true(fcng_pool_release(pool, &a, true, T0 + 3));
@@ -744,7 +744,7 @@ static void test_settled_at_the_limit(void **state)
     assert_int_equal(fcng_pool_acquire(pool, &one, SETTLED, T0 + 5, &got),
                      FCNG_POOL_OPEN);
     assert_ptr_equal(got, &a);
-    fcng_pool_give_up(pool);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
     expect_counts(pool, 0, 0, 0);
     fcng_pool_del(pool);
 }

@@ -117,7 +117,7 @@ static void test_point21_only_idle_connections_are_closed(void **state)
     fcng_pool_wait wait = { .data = NULL };
     assert_int_equal(fcng_pool_acquire(pool, &wait, false, 0, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, &one, 0);
+    fcng_pool_add(pool, &one, FCNG_POOL_ANY, 0);
     fcng_pool_started(pool, &one, 0);
     assert_null(fcng_pool_close_idle(pool));
     assert_null(fcng_pool_expire(pool, UINT64_C(3600000000)));

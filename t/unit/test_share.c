@@ -105,7 +105,7 @@ static void open_one(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now)
     fcng_pool_conn *got;
     assert_int_equal(fcng_pool_acquire(pool, NULL, false, now, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, conn, now);
+    fcng_pool_add(pool, conn, FCNG_POOL_ANY, now);
 }
 
 static enum fcng_pool_verdict ask(fcng_pool *pool, fcng_pool_wait *wait,
@@ -166,7 +166,7 @@ static void test_a_limit_counts_all_processes(void **state)
     assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 1);
     assert_int_equal(ask(s.pool[0], NULL, T0 + 1), FCNG_POOL_REFUSE);
     assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     gone(s.pool[1], &b);
     row = row_of(&s, 1);
     assert_int_equal(row.gauge[FCNG_GAUGE_CONNECTIONS], 0);
@@ -190,7 +190,7 @@ static void test_an_idle_connection_gives_way(void **state)
     assert_null(fcng_pool_expire(s.pool[0], T0 + 4)); /* it is closed */
     assert_int_equal(s.woken[fcng_share_slot(s.share[1])], 1);
     assert_int_equal(next(s.pool[1], T0 + 5), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -281,9 +281,9 @@ static void test_whoever_waits_longer_goes_first(void **state)
     assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 22 * MS));
     assert_int_equal(next(s.pool[0], T0 + 22 * MS), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[1], T0 + 22 * MS), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     assert_int_equal(next(s.pool[0], T0 + 22 * MS), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[0]);
+    fcng_pool_give_up(s.pool[0], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -301,7 +301,7 @@ static void test_a_long_queue_keeps_its_order(void **state)
     assert_false(fcng_pool_release(s.pool[0], &a, true, T0 + 2));
     assert_int_equal(next(s.pool[0], T0 + 2), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     fcng_pool_cancel(s.pool[0], &own);
     finish(&s);
 }
@@ -325,7 +325,7 @@ static void test_without_a_queue_idle_ones_give_way(void **state)
     assert_ptr_equal(fcng_pool_expire(s.pool[0], T0), &a);
     assert_null(fcng_pool_expire(s.pool[0], T0));
     assert_int_equal(next(s.pool[1], T0), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -352,7 +352,7 @@ static void test_two_pools_of_one_process(void **state)
     assert_int_equal(next(s.pool[0], T0 + 2), FCNG_POOL_WAIT);
     assert_int_equal(next(other, T0 + 2), FCNG_POOL_OPEN);
     assert_int_equal(next(other, T0 + 2), FCNG_POOL_WAIT);
-    fcng_pool_give_up(other);
+    fcng_pool_give_up(other, FCNG_POOL_ANY);
     fcng_pool_del(other);
     fcng_share_detach(seat);
     finish(&s);
@@ -375,8 +375,8 @@ static void test_one_place_at_a_time_is_given(void **state)
     gone(s.pool[0], &b);
     assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
     assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -393,9 +393,9 @@ static void test_a_newcomer_waits_behind_others(void **state)
     gone(s.pool[0], &a);
     assert_int_equal(ask(s.pool[2], &late, T0 + 200 * MS), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[1], T0 + 200 * MS), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     assert_int_equal(next(s.pool[2], T0 + 200 * MS), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -414,7 +414,7 @@ static void test_a_place_nobody_needs_goes_on(void **state)
     assert_int_equal(next(s.pool[1], T0 + 2), FCNG_POOL_WAIT);
     assert_int_equal(s.woken[fcng_share_slot(s.share[2])], 1);
     assert_int_equal(next(s.pool[2], T0 + 2), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -452,7 +452,7 @@ static void test_a_smaller_limit_counts_what_is_open(void **state)
     assert_int_equal(ask(s.pool[1], &w, T0), FCNG_POOL_WAIT);
     gone(s.pool[0], &c[2]);
     assert_int_equal(next(s.pool[1], T0), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     gone(s.pool[0], &c[3]);
     finish(&s);
 }
@@ -525,8 +525,8 @@ static void test_a_dead_process_gives_everything_back(void **state)
     assert_int_equal(row.gauge[FCNG_GAUGE_WAITING], 0);
     assert_int_equal(row.count[FCNG_COUNT_OPENED], 2); /* is not forgotten */
     assert_int_equal(ask(s.pool[2], &w, T0 + 1), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[2]);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -544,7 +544,7 @@ static void test_a_place_given_to_a_dead_process_comes_back(void **state)
     gone(s.pool[0], &a);
     assert_int_equal(ask(s.pool[2], &w, T0 + 1), FCNG_POOL_WAIT);
     assert_int_equal(next(s.pool[2], T0 + 600 * MS), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[2]);
+    fcng_pool_give_up(s.pool[2], FCNG_POOL_ANY);
     finish(&s);
 }
 
@@ -561,7 +561,7 @@ static void test_a_pid_that_comes_again(void **state)
     s.pool[7] = s.pool[0];
     join(&s, 0, &o); /* as if killed, and its number given out anew */
     assert_int_equal(ask(s.pool[1], NULL, T0), FCNG_POOL_OPEN);
-    fcng_pool_give_up(s.pool[1]);
+    fcng_pool_give_up(s.pool[1], FCNG_POOL_ANY);
     assert_int_equal(row_of(&s, 0).processes, 2);
     finish(&s);
 }
@@ -687,7 +687,7 @@ static void one_connection(fcng_pool *pool, meter *m)
                                            __ATOMIC_SEQ_CST)) {
     }
     m->opened++;
-    fcng_pool_add(pool, &conn, T0);
+    fcng_pool_add(pool, &conn, FCNG_POOL_ANY, T0);
     sched_yield();
     m->open--;
     gone(pool, &conn);
@@ -774,7 +774,7 @@ static void test_killed_processes_lose_no_place(void **state)
     }
     assert_int_equal(ask(pool, NULL, T0), FCNG_POOL_REFUSE);
     for (int i = 0; i < CAP; i++) {
-        fcng_pool_give_up(pool);
+        fcng_pool_give_up(pool, FCNG_POOL_ANY);
     }
     fcng_pool_del(pool);
     fcng_share_detach(seat);

@@ -54,7 +54,7 @@ static void test_two_addresses(void **state)
     fcng_pool_conn conn = { 0 }, *got;
     assert_int_equal(fcng_pool_acquire(pool, NULL, false, 1, &got),
                      FCNG_POOL_OPEN);
-    fcng_pool_add(pool, &conn, 1);
+    fcng_pool_add(pool, &conn, FCNG_POOL_ANY, 1);
     fcng_pool_count(pool, fcng_counter_of(FCNG_OK));
     fcng_pool_count(pool, fcng_counter_of(FCNG_ERR_TIMEOUT));
     fcng_pool_count(pool, fcng_counter_of(FCNG_ERR_NOMEM));
@@ -66,14 +66,16 @@ static void test_two_addresses(void **state)
         "{\"version\":\"" FCNG_VERSION "\",\"addresses\":[\n"
         "{\"address\":\"unix:/a\\\"b\\\\c\",\"processes\":1,"
         "\"connections\":0,\"idle\":0,\"waiting\":0,\"active\":0,"
-        "\"opened\":0,\"reused\":0,\"requests\":0,\"complete\":0,"
+        "\"streams\":0,\"opened\":0,\"reused\":0,\"shared\":0,"
+        "\"requests\":0,\"complete\":0,"
         "\"aborted\":0,\"retried\":0,\"stale\":0,\"queued\":0,"
         "\"queue_full\":0,\"queue_timeout\":0,\"connect_errors\":0,"
         "\"timeouts\":0,\"closed_early\":0,\"protocol_errors\":0,"
         "\"refused\":0,\"bad_heads\":0,\"other_errors\":0},\n"
         "{\"address\":\"127.0.0.1:9000\",\"processes\":1,"
         "\"connections\":1,\"idle\":1,\"waiting\":0,\"active\":0,"
-        "\"opened\":1,\"reused\":0,\"requests\":1,\"complete\":1,"
+        "\"streams\":0,\"opened\":1,\"reused\":0,\"shared\":0,"
+        "\"requests\":1,\"complete\":1,"
         "\"aborted\":0,\"retried\":0,\"stale\":0,\"queued\":0,"
         "\"queue_full\":0,\"queue_timeout\":0,\"connect_errors\":0,"
         "\"timeouts\":1,\"closed_early\":0,\"protocol_errors\":0,"

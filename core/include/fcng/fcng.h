@@ -658,6 +658,13 @@ bool fcng_conn_reusable(const fcng_conn *conn);
  */
 bool fcng_conn_retired(const fcng_conn *conn);
 
+/*
+ * Shared: the application has shown on it that it does not multiplex, whatever
+ * it said: by CANT_MPX_CONN, or by closing behind its first END_REQUEST while
+ * other requests were under way.
+ */
+bool fcng_conn_disproved(const fcng_conn *conn);
+
 /* When fcng_conn_expire() wants to be called, or FCNG_NEVER: the first
    zombie's deadline. */
 uint64_t fcng_conn_deadline(const fcng_conn *conn);
@@ -693,6 +700,14 @@ typedef struct fcng_values {
    Values that are no numbers are left out.
    Errors: FCNG_ERR_PARAM_ENCODING. */
 int fcng_values_parse(fcng_values *values, fcng_str pairs);
+
+/*
+ * Takes the events of a connection on which fcng_conn_get_values() was called
+ * and nothing was submitted, after each feed or failure.  Returns FCNG_OK when
+ * |values| (all -1 at first) say whether it multiplexes, FCNG_AGAIN before,
+ * an error when no answer will come.
+ */
+int fcng_conn_read_values(fcng_conn *conn, fcng_values *values);
 
 /* --- a record's header, for tools that show traffic (fcng dump) --- */
 
@@ -801,7 +816,17 @@ enum fcng_word {
     FCNG_WORD_MAX_FAILS,
     FCNG_WORD_FAIL_TIMEOUT,
     FCNG_WORD_SPLIT_LARGE_PARAMS,
+    FCNG_WORD_MULTIPLEX,
+    FCNG_WORD_MAX_STREAMS,
+    FCNG_WORD_STREAM_BUFFER,
     FCNG_WORD_COUNT
+};
+
+/* Whether requests share connections. */
+enum fcng_multiplex {
+    FCNG_MULTIPLEX_OFF,
+    FCNG_MULTIPLEX_ON,  /* the operator knows that the application can */
+    FCNG_MULTIPLEX_AUTO /* when it has answered FCGI_MPXS_CONNS=1 */
 };
 
 /*
@@ -820,6 +845,9 @@ typedef struct fcng_pool_options {
     uint32_t max_fails;
     uint64_t fail_timeout_us;
     bool split_large_params;
+    uint32_t multiplex;         /* enum fcng_multiplex; needs max_idle > 0 */
+    uint32_t max_streams;       /* a shared connection's requests at once */
+    uint64_t stream_buffer;     /* bytes: fcng_conn_options */
 } fcng_pool_options;
 
 /* The defaults of docs/words.md. */
@@ -849,16 +877,23 @@ bool fcng_pool_options_equal(const fcng_pool_options *a,
 typedef struct fcng_pool fcng_pool;
 
 /* A connection as the pool sees it: embed it in the host's own.  Only |data|
-   is the host's. */
+   and |max_streams| are the host's. */
 typedef struct fcng_pool_conn {
     void *data;
+    uint32_t max_streams; /* its fcng_conn's, before fcng_pool_add(); 0 and 1:
+                             exclusive */
     /* private */
-    struct fcng_pool_conn *next, *prev;             /* idle list */
+    uint32_t streams;     /* requests on it now */
+    uint32_t zombies;
+    struct fcng_pool_conn *next, *prev;             /* idle or open list */
     struct fcng_pool_conn *fresh_next, *fresh_prev; /* not one byte received */
     uint64_t opened_us, started_us, idle_us;
     uint64_t requests;
     uint8_t state;
     bool waits_first_byte;
+    bool used;    /* a request was written on it */
+    bool open;    /* in the list of those with room */
+    bool retired;
 } fcng_pool_conn;
 
 /* A waiting request: embed it in the host's own.  Only |data| is the
@@ -870,14 +905,18 @@ typedef struct fcng_pool_wait {
     uint64_t since_us;
     uint8_t need;
     bool queued;
+    bool joins; /* waits for a connection that is being opened */
 } fcng_pool_wait;
 
-/* Which connection a request may have. */
+/* Which connection a request may have: one of the first three, and with it
+   (by |) whether others may share it. */
 enum fcng_pool_need {
     FCNG_POOL_ANY = 0,
     FCNG_POOL_FRESH = 1,  /* rather a new one: a replay after a stale one */
-    FCNG_POOL_SETTLED = 2 /* one that is surely open: a request that cannot
+    FCNG_POOL_SETTLED = 2, /* one that is surely open: a request that cannot
                              be repeated (below) */
+    FCNG_POOL_ALONE = 4   /* not shared: FCNG_REPLAY_EXCLUSIVE, and what does
+                             not take its response as it comes */
 };
 
 /*
@@ -891,8 +930,12 @@ enum fcng_pool_need {
    every open connection is settled then. */
 #define FCNG_POOL_CALM 10000
 
+/* Where connections are shared, a request waits so long for one that is being
+   opened before it opens one of its own. */
+#define FCNG_POOL_JOIN_US 250000
+
 enum fcng_pool_verdict {
-    FCNG_POOL_USE,    /* *conn is yours */
+    FCNG_POOL_USE,    /* *conn is yours, perhaps with others */
     FCNG_POOL_OPEN,   /* open one and add it (a place is reserved) */
     FCNG_POOL_WAIT,   /* |wait| is in the queue */
     FCNG_POOL_REFUSE  /* queue full or waited too long */
@@ -925,9 +968,11 @@ enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
 /* Takes a waiting request out of the queue (its client has left). */
 void fcng_pool_cancel(fcng_pool *pool, fcng_pool_wait *wait);
 
-/* The place reserved by OPEN: filled, or not needed after all. */
-void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us);
-void fcng_pool_give_up(fcng_pool *pool);
+/* The place reserved by OPEN: filled, or not needed after all.  |need| as it
+   was asked for.  Afterwards ask fcng_pool_next(). */
+void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn,
+                   enum fcng_pool_need need, uint64_t now_us);
+void fcng_pool_give_up(fcng_pool *pool, enum fcng_pool_need need);
 
 /* A request was written on |conn|; its first byte of an answer came. */
 void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us);
@@ -935,17 +980,60 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
                           uint64_t now_us);
 
 /*
- * A request is over.  |reusable| is fcng_conn_reusable().  True: the pool
- * keeps the connection as idle.  False: the pool has forgotten it, close it.
- * Afterwards ask fcng_pool_next(): that gives the place of a closed connection
- * to whoever waits, also in another process, so it comes after close().
+ * A request is over.  |reusable| is fcng_conn_reusable(), of a shared
+ * connection !fcng_conn_retired().  True: the pool keeps the connection, as
+ * idle, or with its other requests.  False: the pool has forgotten it, close
+ * it.  Afterwards ask fcng_pool_next(): that gives the place of a closed
+ * connection to whoever waits, also in another process, so it comes after
+ * close().
  */
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
                        uint64_t now_us);
 
-/* A connection, idle or busy, is gone or to be closed now.  Afterwards ask
-   fcng_pool_next(), as above. */
+/* A connection, idle or busy, is gone or to be closed now, with all requests
+   on it, which are not released any more.  Afterwards ask fcng_pool_next(), as
+   above. */
 void fcng_pool_remove(fcng_pool *pool, fcng_pool_conn *conn);
+
+/*
+ * Connections that requests share.
+ *
+ * How many requests a connection may have at once that is opened now for a
+ * request with that |need|, for fcng_conn_options: 1 makes it an exclusive
+ * one.  Idle shared connections serve others one at a time when that has
+ * become 1.
+ */
+uint32_t fcng_pool_max_streams(fcng_pool *pool, enum fcng_pool_need need,
+                               uint64_t now_us);
+
+/* fcng_conn_zombies() has changed: they take the room of requests. */
+void fcng_pool_set_zombies(fcng_pool *pool, fcng_pool_conn *conn, size_t n);
+
+/* It takes no more requests (fcng_conn_retired()); those under way go on.  An
+   idle one is to be removed instead. */
+void fcng_pool_retire(fcng_pool *pool, fcng_pool_conn *conn);
+
+/*
+ * multiplex=auto: true when the application is to be asked now, by this caller
+ * and nobody else: FCGI_GET_VALUES (fcng_conn_get_values()) on a connection of
+ * its own, which counts nowhere, for FCNG_POOL_ASK_US at most.  Ask after
+ * fcng_pool_acquire(); a request alone never makes it worth while.  Then tell
+ * the answer (NULL: closed, or none in time), or that there was no connection.
+ * What is known is common to all processes with the address.  Spec: 4.1.
+ */
+#define FCNG_POOL_ASK_US 1000000
+bool fcng_pool_must_ask(fcng_pool *pool, uint64_t now_us);
+void fcng_pool_told(fcng_pool *pool, const fcng_values *values,
+                    uint64_t now_us);
+void fcng_pool_not_asked(fcng_pool *pool, uint64_t now_us);
+
+/* The application closed a shared connection, or it failed: it may be another
+   one when it is back, and is asked anew. */
+void fcng_pool_lost(fcng_pool *pool);
+
+/* fcng_conn_disproved() of a shared connection: none is shared for ten
+   minutes, and twice as long each further time. */
+void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us);
 
 /*
  * The next waiting request that may go on: FCNG_POOL_USE (*conn), _OPEN
@@ -978,7 +1066,8 @@ bool fcng_pool_can_start(const fcng_pool *pool);
 
 typedef struct fcng_pool_counts {
     uint32_t connections, idle, waiting;
-    uint64_t opened, reused, requests, refused, timed_out;
+    uint32_t active; /* requests */
+    uint64_t opened, reused, shared, requests, refused, timed_out;
 } fcng_pool_counts;
 
 void fcng_pool_get_counts(const fcng_pool *pool, fcng_pool_counts *counts);
@@ -1048,12 +1137,14 @@ enum fcng_gauge {
     FCNG_GAUGE_IDLE,
     FCNG_GAUGE_WAITING,     /* requests in the queue */
     FCNG_GAUGE_ACTIVE,      /* requests under way */
+    FCNG_GAUGE_STREAMS,     /* of these, on connections that may be shared */
     FCNG_GAUGES
 };
 
 enum fcng_counter {
     FCNG_COUNT_OPENED,      /* connections */
     FCNG_COUNT_REUSED,      /* requests on a kept connection */
+    FCNG_COUNT_SHARED,      /* on one that had others under way */
     FCNG_COUNT_REQUESTS,    /* given a connection */
     FCNG_COUNT_COMPLETE,    /* END_REQUEST with REQUEST_COMPLETE */
     FCNG_COUNT_ABORTED,     /* the client left */
@@ -1225,6 +1316,7 @@ enum fcng_msg {
     FCNG_MSG_STRAY,          /* bytes nobody asked for; connection discarded */
     FCNG_MSG_DOWN,           /* the application is down */
     FCNG_MSG_UP,             /* and is back */
+    FCNG_MSG_MULTIPLEX,      /* what becomes of shared connections */
     FCNG_MSG_COUNT
 };
 

@@ -12,7 +12,8 @@
 #   ... $app->address ...
 #
 # new(listen => 'unix' | 'tcp', host => '127.0.0.1',
-#     request => CODE | connection => CODE,
+#     request => CODE | connection => CODE |
+#     multiplex => CODE (FCNG::App::Multiplex),
 #     workers => N      N processes that serve one connection after another,
 #                       as php-fpm does; default: a process a connection
 #     backlog => N, accept => 0 (never), quiet => 1 (no event a request))
@@ -25,6 +26,7 @@ package FCNG::App;
 use strict;
 use warnings;
 use FCNG::App::Connection;
+use FCNG::App::Multiplex;
 use FCNG::Util qw(tmpdir wait_until keep_fd forget_fd close_kept spew);
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
@@ -166,6 +168,8 @@ sub converse {
     $self->note_event(what => 'accept');
     eval {
         $self->{connection} ? $self->{connection}->($conn)
+            : $self->{multiplex}
+            ? FCNG::App::Multiplex->serve($conn, $self->{multiplex})
             : $conn->serve_requests($self->{request});
         1;
     } or $self->note_event(what => 'error', text => "$@");

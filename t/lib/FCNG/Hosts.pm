@@ -20,14 +20,17 @@ sub wanted {
 }
 
 # each([%how,] code): %how goes to the host's new(); only => 'apache' leaves
-# the other out.
+# the other out; can => 'multiplexes' those without that capability.
 sub each {
     my ($self, @args) = @_;
     my $code = pop @args;
     my %how = @args;
     my $only = delete $how{only};
-    my @hosts = grep { !$only || $_ eq $only } wanted();
-    plan skip_all => "$only is not among the hosts to test" if !@hosts;
+    my $can = delete $how{can};
+    my @hosts = grep { (!$only || $_ eq $only)
+        && (!$can || $class{$_}->$can) } wanted();
+    plan skip_all => ($only // $can) . ' is not among the hosts to test'
+        if !@hosts;
     for my $name (@hosts) {
         my $missing = $class{$name}->missing;
         if ($missing) {

@@ -5,6 +5,7 @@
 # a port before the test goes on.
 #
 #   my $php = FCNG::Programs->php_fpm(listen => 'tcp', children => 4);
+#   ... FCNG::Programs->async(on_stdin => 1), socket as descriptor 0 ...
 #   plan skip_all => FCNG::Programs->missing('php_fpm') ...
 package FCNG::Programs;
 
@@ -41,6 +42,9 @@ sub missing {
         return eval { require FCGI::Async; 1 } ? undef
             : 'FCGI::Async missing';
     }
+    if ($what eq 'fcgi_pm') {
+        return eval { require FCGI; 1 } ? undef : 'FCGI.pm missing';
+    }
     return "unknown program $what";
 }
 
@@ -65,14 +69,29 @@ sub log { slurp("$_[0]{dir}/log") }
 sub start {
     my ($self) = @_;
     unlink $self->{path} if $self->{path};
-    $self->{pid} = spawn({ log => "$self->{dir}/log", dir => $self->{dir},
-        env => $self->{env} || {} }, @{ $self->{command} });
+    my %how = (log => "$self->{dir}/log", dir => $self->{dir},
+        env => $self->{env} || {},
+        $self->{on_stdin} ? (stdin => $self->listener) : ());
+    ($self->{pid}, @{ $self->{others} }) = map {
+        spawn(\%how, @{ $self->{command} }) } 1 .. $self->{processes} // 1;
     wait_until(20, sub {
         die "$self->{command}[0] ended:\n" . $self->log . "\n"
             if waitpid($self->{pid}, POSIX::WNOHANG()) != 0;
         return $self->listens;
     }) or die "$self->{command}[0] does not listen:\n" . $self->log . "\n";
     return $self;
+}
+
+# For what finds its listening socket as descriptor 0.
+sub listener {
+    my ($self) = @_;
+    my $socket = $self->{path}
+        ? IO::Socket::UNIX->new(Local => $self->{path}, Listen => 128)
+        : IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
+            LocalPort => $self->{port}, ReuseAddr => 1);
+    die "$self->{address}: $!\n" if !$socket;
+    chmod 0777, $self->{path} if $self->{path};
+    return $socket;
 }
 
 # Asks the kernel, not the application: some die of an empty connection.
@@ -90,7 +109,8 @@ sub listens {
 sub stop {
     my ($self, $signal) = @_;
     my $pid = delete $self->{pid} or return $self;
-    FCNG::Util::end_child($pid, $signal // 'TERM');
+    FCNG::Util::end_child($_, $signal // 'TERM')
+        for $pid, @{ $self->{others} };
     return $self;
 }
 
@@ -179,7 +199,15 @@ sub async {
     my ($class, %how) = @_;
     my $self = $class->prepare(%how);
     $self->{command} = [$^X, top() . '/t/apps/async.pl',
-        $self->{path} // $self->{port}];
+        $self->{on_stdin} ? '-' : $self->{path} // $self->{port}];
+    return $self->start;
+}
+
+# processes: they serve one connection each.
+sub fcgi_pm {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how, on_stdin => 1);
+    $self->{command} = [$^X, top() . '/t/apps/fcgi-pm.pl'];
     return $self->start;
 }
 

@@ -68,7 +68,7 @@ sub read_stdin {
 
 sub body {
     my ($self) = @_;
-    my $body = '';
+    my $body = $self->{collected} // '';
     while (defined(my $piece = $self->read_stdin)) {
         $body .= $piece;
     }
@@ -94,17 +94,41 @@ sub err {
 sub end {
     my ($self, $app_status, $protocol_status) = @_;
     $self->{ended} = 1;
-    return $self->send(record(FCNG::Wire::T_STDOUT, $self->{id}, '')
+    my $sent = $self->send(record(FCNG::Wire::T_STDOUT, $self->{id}, '')
         . end_request($self->{id}, $app_status, $protocol_status));
+    $self->{multiplex}->has_ended($self) if $self->{multiplex};
+    return $sent;
+}
+
+# ---- on a connection with others: FCNG::App::Multiplex ----
+
+sub queue {
+    my ($self, $bytes) = @_;
+    push @{ $self->{multiplex}{turns} }, $self if !length $self->{queued};
+    $self->{queued} .= $bytes;
+}
+
+sub finish {
+    my ($self) = @_;
+    $self->{finished} = 1;
+    $self->end if !length $self->{queued};
+}
+
+sub at {
+    my ($self, $gate, $code) = @_;
+    push @{ $self->{multiplex}{gates} },
+        [$gate, sub { $code->() if !$self->{ended} }];
 }
 
 # All of a response, in one write.
 sub answer {
     my ($self, $bytes) = @_;
     $self->{ended} = 1;
-    return $self->send(stream(FCNG::Wire::T_STDOUT, $self->{id}, $bytes)
+    my $sent = $self->send(stream(FCNG::Wire::T_STDOUT, $self->{id}, $bytes)
         . record(FCNG::Wire::T_STDOUT, $self->{id}, '')
         . end_request($self->{id}));
+    $self->{multiplex}->has_ended($self) if $self->{multiplex};
+    return $sent;
 }
 
 sub text {

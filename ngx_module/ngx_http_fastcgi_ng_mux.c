@@ -1,0 +1,1154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A link that several requests share.
+ *
+ * Out: what is submitted in one turn of the event loop leaves in one writev,
+ * from a posted event behind those that submit.
+ *
+ * In: the link is read whenever there is something, for whichever stream it
+ * is, into the streams' own blocks; nginx takes it from there.  Nothing is
+ * ever read for one stream alone, so a slow client holds nobody back: streams
+ * share links only when nginx takes all that comes (into a temporary file, if
+ * need be).  One that does not is an overrun: the link waits for it for a
+ * moment, then it is cancelled.
+ *
+ * While bytes become events (|guard|), streams may leave, but the link stays:
+ * what follows from that is done in mux_settle(), the only place that gives
+ * requests back to the pool and closes the link.
+ */
+
+
+#include "ngx_http_fastcgi_ng_module.h"
+
+
+#define NGX_HTTP_FASTCGI_NG_READ_SIZE    65536
+#define NGX_HTTP_FASTCGI_NG_TURN         262144   /* bytes of one link */
+
+#define NGX_HTTP_FASTCGI_NG_BLOCK        16384
+#define NGX_HTTP_FASTCGI_NG_BLOCKS       256      /* free ones that are kept */
+
+/* The end of a request that nobody reads any more: so much, so long. */
+#define NGX_HTTP_FASTCGI_NG_ORPHAN_MAX   262144
+#define NGX_HTTP_FASTCGI_NG_ORPHAN_TIME  5000
+
+/* So long a link is not read for a stream whose bytes nginx does not take. */
+#define NGX_HTTP_FASTCGI_NG_PAUSE        100
+#define NGX_HTTP_FASTCGI_NG_PAUSE_STEP   10
+
+
+struct ngx_http_fastcgi_ng_block_s {
+    ngx_http_fastcgi_ng_block_t     *next;
+    u_char                          *pos;
+    u_char                          *last;
+    u_char                           data[NGX_HTTP_FASTCGI_NG_BLOCK];
+};
+
+
+/* A request whose client has all it wants; END_REQUEST is awaited. */
+typedef struct {
+    ngx_queue_t                      queue;
+    fcng_request                    *fcng;
+    size_t                           received;
+    ngx_msec_t                       until;
+} ngx_http_fastcgi_ng_orphan_t;
+
+
+static void ngx_http_fastcgi_ng_mux_flush_handler(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_mux_timer_handler(ngx_event_t *ev);
+static void ngx_http_fastcgi_ng_mux_fail(ngx_http_fastcgi_ng_link_t *link,
+    int err);
+static void ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link);
+
+
+static ngx_http_fastcgi_ng_block_t  *ngx_http_fastcgi_ng_free_blocks;
+static ngx_uint_t                    ngx_http_fastcgi_ng_nblocks;
+static u_char                       *ngx_http_fastcgi_ng_scratch;
+
+
+/* a link's life */
+
+ngx_int_t
+ngx_http_fastcgi_ng_mux_create(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    if (ngx_http_fastcgi_ng_scratch == NULL) {
+        ngx_http_fastcgi_ng_scratch = ngx_alloc(NGX_HTTP_FASTCGI_NG_READ_SIZE,
+                                                ngx_cycle->log);
+        if (ngx_http_fastcgi_ng_scratch == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    mux = ngx_calloc(sizeof(ngx_http_fastcgi_ng_mux_t), ngx_cycle->log);
+    if (mux == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_queue_init(&mux->streams);
+    ngx_queue_init(&mux->unsent);
+    ngx_queue_init(&mux->orphans);
+
+    mux->flush.data = link->connection;
+    mux->flush.log = ngx_cycle->log;
+    mux->flush.handler = ngx_http_fastcgi_ng_mux_flush_handler;
+
+    mux->timer.data = link->connection;
+    mux->timer.log = ngx_cycle->log;
+    mux->timer.handler = ngx_http_fastcgi_ng_mux_timer_handler;
+    mux->timer.cancelable = 1;
+
+    link->mux = mux;
+
+    return NGX_OK;
+}
+
+
+/* The link is closed; at exit it may still have streams. */
+
+void
+ngx_http_fastcgi_ng_mux_free(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_queue_t                *q;
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = link->mux;
+
+    if (mux->flush.posted) {
+        ngx_delete_posted_event(&mux->flush);
+    }
+
+    if (mux->timer.timer_set) {
+        ngx_del_timer(&mux->timer);
+    }
+
+    while (!ngx_queue_empty(&mux->orphans)) {
+        q = ngx_queue_head(&mux->orphans);
+        ngx_queue_remove(q);
+        ngx_free(ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue));
+    }
+
+    ngx_free(mux);
+    link->mux = NULL;
+}
+
+
+void
+ngx_http_fastcgi_ng_mux_exit(void)
+{
+    ngx_http_fastcgi_ng_block_t  *block;
+
+    while (ngx_http_fastcgi_ng_free_blocks) {
+        block = ngx_http_fastcgi_ng_free_blocks;
+        ngx_http_fastcgi_ng_free_blocks = block->next;
+        ngx_free(block);
+    }
+
+    if (ngx_http_fastcgi_ng_scratch) {
+        ngx_free(ngx_http_fastcgi_ng_scratch);
+        ngx_http_fastcgi_ng_scratch = NULL;
+    }
+}
+
+
+/* blocks */
+
+static ngx_http_fastcgi_ng_block_t *
+ngx_http_fastcgi_ng_block_get(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_block_t  *block;
+
+    block = ngx_http_fastcgi_ng_free_blocks;
+
+    if (block) {
+        ngx_http_fastcgi_ng_free_blocks = block->next;
+        ngx_http_fastcgi_ng_nblocks--;
+
+    } else {
+        block = ngx_alloc(sizeof(ngx_http_fastcgi_ng_block_t),
+                          ngx_cycle->log);
+        if (block == NULL) {
+            return NULL;
+        }
+    }
+
+    block->next = NULL;
+    block->pos = block->data;
+    block->last = block->data;
+
+    if (st->in) {
+        st->in_last->next = block;
+
+    } else {
+        st->in = block;
+    }
+
+    st->in_last = block;
+
+    return block;
+}
+
+
+static void
+ngx_http_fastcgi_ng_block_free(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_block_t  *block;
+
+    block = st->in;
+    st->in = block->next;
+
+    if (ngx_http_fastcgi_ng_nblocks >= NGX_HTTP_FASTCGI_NG_BLOCKS) {
+        ngx_free(block);
+        return;
+    }
+
+    block->next = ngx_http_fastcgi_ng_free_blocks;
+    ngx_http_fastcgi_ng_free_blocks = block;
+    ngx_http_fastcgi_ng_nblocks++;
+}
+
+
+/* The block that the stream's next bytes go to. */
+
+static ngx_http_fastcgi_ng_block_t *
+ngx_http_fastcgi_ng_block_last(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (st->in
+        && st->in_last->last < st->in_last->data + NGX_HTTP_FASTCGI_NG_BLOCK)
+    {
+        return st->in_last;
+    }
+
+    return ngx_http_fastcgi_ng_block_get(st);
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_block_add(ngx_http_fastcgi_ng_stream_t *st, fcng_str bytes)
+{
+    size_t                        n;
+    ngx_http_fastcgi_ng_block_t  *block;
+
+    while (bytes.len) {
+        block = ngx_http_fastcgi_ng_block_last(st);
+        if (block == NULL) {
+            return NGX_ERROR;
+        }
+
+        n = block->data + NGX_HTTP_FASTCGI_NG_BLOCK - block->last;
+        n = ngx_min(n, bytes.len);
+
+        block->last = ngx_cpymem(block->last, bytes.data, n);
+        bytes.data += n;
+        bytes.len -= n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The next bytes of the response for nginx: some of them, 0 for none. */
+
+size_t
+ngx_http_fastcgi_ng_mux_take(ngx_http_fastcgi_ng_stream_t *st, u_char **pos)
+{
+    if (st->in == NULL) {
+        return 0;
+    }
+
+    *pos = st->in->pos;
+
+    return st->in->last - st->in->pos;
+}
+
+
+void
+ngx_http_fastcgi_ng_mux_took(ngx_http_fastcgi_ng_stream_t *st, size_t n)
+{
+    st->in->pos += n;
+
+    if (st->in->pos == st->in->last) {
+        ngx_http_fastcgi_ng_block_free(st);
+    }
+
+    if (st->fcng) {
+        fcng_request_consumed(st->fcng, n);
+
+        if (st->overrun) {
+            /* perhaps the link goes on */
+            ngx_post_event(st->link->connection->read, &ngx_posted_events);
+        }
+    }
+}
+
+
+void
+ngx_http_fastcgi_ng_mux_drop(ngx_http_fastcgi_ng_stream_t *st)
+{
+    while (st->in) {
+        ngx_http_fastcgi_ng_block_free(st);
+    }
+}
+
+
+/* streams come and go */
+
+void
+ngx_http_fastcgi_ng_mux_attach(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = link->mux;
+
+    mux->nstreams++;
+    ngx_queue_insert_tail(&mux->streams, &st->member);
+
+    link->stream = NULL;
+    link->connection->log = ngx_cycle->log;
+
+    st->shared = 1;
+    st->blocked = 0;
+    st->unsent = 0;
+}
+
+
+/* The request is submitted. */
+
+void
+ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = st->link->mux;
+
+    fcng_request_set_direct(st->fcng, true);
+
+    st->unsent = 1;
+    ngx_queue_insert_tail(&mux->unsent, &st->sending);
+
+    ngx_post_event(&mux->flush, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_forget(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_queue_remove(&st->member);
+
+    if (st->unsent) {
+        st->unsent = 0;
+        ngx_queue_remove(&st->sending);
+    }
+
+    if (st->overrun) {
+        st->overrun = 0;
+        st->link->mux->noverruns--;
+        ngx_post_event(st->link->connection->read, &ngx_posted_events);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_mux_orphan(ngx_http_fastcgi_ng_link_t *link,
+    fcng_request *fcng)
+{
+    ngx_http_fastcgi_ng_orphan_t  *orphan;
+
+    orphan = ngx_alloc(sizeof(ngx_http_fastcgi_ng_orphan_t), ngx_cycle->log);
+    if (orphan == NULL) {
+        return NGX_ERROR;
+    }
+
+    orphan->fcng = fcng;
+    orphan->received = 0;
+    orphan->until = ngx_current_msec + NGX_HTTP_FASTCGI_NG_ORPHAN_TIME;
+
+    fcng_request_set_user(fcng, NULL);
+    fcng_request_consumed(fcng, fcng_request_held(fcng));
+
+    ngx_queue_insert_tail(&link->mux->orphans, &orphan->queue);
+
+    return NGX_OK;
+}
+
+
+/* The stream leaves its link: the request is over, to be drained or
+   cancelled. */
+
+void
+ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng, ngx_uint_t drain)
+{
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = link->mux;
+
+    st->link = link;
+    ngx_http_fastcgi_ng_mux_forget(st);
+    st->link = NULL;
+
+    if (fcng && drain && !mux->deaf && !mux->dead
+        && ngx_http_fastcgi_ng_mux_orphan(link, fcng) == NGX_OK)
+    {
+        ngx_http_fastcgi_ng_mux_settle(link);
+        return;
+    }
+
+    if (fcng) {
+        /* before its end this is a cancel */
+        fcng_conn_expire(link->fcng, ngx_http_fastcgi_ng_now());
+        fcng_request_release(fcng);
+
+        if (fcng_conn_wants_write(link->fcng)) {
+            ngx_post_event(&mux->flush, &ngx_posted_events);
+        }
+    }
+
+    mux->over++;
+
+    ngx_http_fastcgi_ng_mux_settle(link);
+}
+
+
+/* Requests that were to be sent on the link go elsewhere. */
+
+static void
+ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_queue_t                   *q, *next;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    for (q = ngx_queue_head(&link->mux->streams);
+         q != ngx_queue_sentinel(&link->mux->streams);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, member);
+
+        if (st->fcng) {
+            continue;
+        }
+
+        ngx_http_fastcgi_ng_mux_forget(st);
+        link->mux->over++;
+
+        ngx_http_fastcgi_ng_pool_moved(st);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    pool = link->pool;
+
+    if (link->mux->disproved || !fcng_conn_disproved(link->fcng)) {
+        return;
+    }
+
+    link->mux->disproved = 1;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "%s the application at %V does not multiplex, though %s: "
+                  "its connections are not shared from now on",
+                  fcng_msg_tag(FCNG_MSG_MULTIPLEX), &pool->name,
+                  pool->options.multiplex == FCNG_MULTIPLEX_ON
+                  ? "\"multiplex=on\" says so"
+                  : "it answered FCGI_MPXS_CONNS=1");
+
+    fcng_pool_disprove(pool->fcng, ngx_http_fastcgi_ng_now());
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_schedule(ngx_http_fastcgi_ng_link_t *link)
+{
+    uint64_t                       at, now;
+    ngx_msec_t                     wait;
+    ngx_queue_t                   *q;
+    ngx_http_fastcgi_ng_mux_t     *mux;
+    ngx_http_fastcgi_ng_orphan_t  *orphan;
+
+    mux = link->mux;
+    now = ngx_http_fastcgi_ng_now();
+    at = fcng_conn_deadline(link->fcng);
+
+    if (!ngx_queue_empty(&mux->orphans)) {
+        q = ngx_queue_head(&mux->orphans);
+        orphan = ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue);
+        at = ngx_min(at, (uint64_t) orphan->until * 1000);
+    }
+
+    if (mux->noverruns) {
+        at = ngx_min(at, now + NGX_HTTP_FASTCGI_NG_PAUSE_STEP * 1000);
+    }
+
+    if (at == FCNG_NEVER) {
+        return;
+    }
+
+    /* an early timer does no harm, it sets itself again */
+
+    wait = at > now ? (ngx_msec_t) ((at - now + 999) / 1000) : 1;
+
+    if (mux->timer.timer_set) {
+        if ((ngx_msec_int_t) (mux->timer.timer.key - ngx_current_msec - wait)
+            <= 0)
+        {
+            return;
+        }
+
+        ngx_del_timer(&mux->timer);
+    }
+
+    ngx_add_timer(&mux->timer, wait);
+}
+
+
+/* What follows from what has happened on the link, which may end here. */
+
+static void
+ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link)
+{
+    bool                         kept;
+    ngx_connection_t            *c;
+    ngx_http_fastcgi_ng_mux_t   *mux;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    c = link->connection;
+    mux = link->mux;
+    pool = link->pool;
+
+    if (mux->guard) {
+        return;
+    }
+
+    ngx_http_fastcgi_ng_mux_disprove(link);
+
+    if (mux->dead) {
+        /* the pool has forgotten it */
+        ngx_http_fastcgi_ng_link_close(link);
+        ngx_http_fastcgi_ng_pool_run(pool);
+        return;
+    }
+
+    fcng_pool_set_zombies(pool->fcng, &link->conn,
+                          fcng_conn_zombies(link->fcng));
+
+    if (!mux->retired && (fcng_conn_retired(link->fcng) || mux->deaf)) {
+        mux->retired = 1;
+        fcng_pool_retire(pool->fcng, &link->conn);
+        ngx_http_fastcgi_ng_mux_evict(link);
+    }
+
+    kept = !mux->retired || mux->nstreams;
+
+    while (mux->over) {
+        mux->over--;
+        mux->nstreams--;
+
+        kept = fcng_pool_release(pool->fcng, &link->conn,
+                                 !mux->retired && !ngx_exiting
+                                 && !ngx_terminate,
+                                 ngx_http_fastcgi_ng_now());
+        c->idle = kept && mux->nstreams == 0;
+        mux->delivered &= mux->nstreams != 0;
+    }
+
+    if (!kept) {
+        if (c->idle) {
+            /* it was idle, and has been retired */
+            fcng_pool_remove(pool->fcng, &link->conn);
+        }
+
+        ngx_http_fastcgi_ng_link_close(link);
+
+    } else {
+        ngx_http_fastcgi_ng_mux_schedule(link);
+    }
+
+    ngx_http_fastcgi_ng_pool_run(pool);
+}
+
+
+/* the way out */
+
+/* The request has left, without nginx having had to do with it. */
+
+static void
+ngx_http_fastcgi_ng_mux_sent(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_upstream_t  *u;
+
+    st->unsent = 0;
+    ngx_queue_remove(&st->sending);
+
+    if (!st->early) {
+        return;
+    }
+
+    st->early = 0;
+
+    u = st->request->upstream;
+
+    u->request_sent = 1;
+    u->request_body_sent = 1;
+
+    ngx_http_fastcgi_ng_stream_sent(st);
+
+    if (!st->read.timer_set) {
+        ngx_add_timer(&st->read, u->conf->read_timeout);
+    }
+}
+
+
+/* Writes what there is.  NGX_ERROR: the link is of no more use for that. */
+
+ngx_int_t
+ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_int_t                      rc;
+    ngx_queue_t                   *q;
+    ngx_http_fastcgi_ng_mux_t     *mux;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    mux = link->mux;
+
+    if (mux->deaf || mux->dead) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_fastcgi_ng_link_write(link, link->connection->log);
+
+    while (!ngx_queue_empty(&mux->unsent)) {
+        q = ngx_queue_head(&mux->unsent);
+        st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, sending);
+
+        if (!fcng_request_started(st->fcng)) {
+            break;
+        }
+
+        ngx_http_fastcgi_ng_mux_sent(st);
+    }
+
+    if (rc == NGX_ERROR) {
+        /* what it has answered so far is read first */
+        mux->deaf = 1;
+        link->connection->read->ready = 1;
+        ngx_post_event(link->connection->read, &ngx_posted_events);
+    }
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    for (q = ngx_queue_head(&mux->unsent);
+         q != ngx_queue_sentinel(&mux->unsent);
+         q = ngx_queue_next(q))
+    {
+        st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, sending);
+
+        if (st->early && !st->write.timer_set) {
+            ngx_add_timer(&st->write,
+                          st->request->upstream->conf->send_timeout);
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* There is room: whoever has more of a body goes on. */
+
+static void
+ngx_http_fastcgi_ng_mux_wake(ngx_http_fastcgi_ng_mux_t *mux)
+{
+    ngx_queue_t                   *q;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    for (q = ngx_queue_head(&mux->streams);
+         q != ngx_queue_sentinel(&mux->streams);
+         q = ngx_queue_next(q))
+    {
+        st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, member);
+
+        if (st->blocked) {
+            st->blocked = 0;
+            ngx_http_fastcgi_ng_stream_wake_write(st);
+        }
+    }
+
+    mux->blocked = 0;
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_push(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = link->mux;
+
+    mux->guard++;
+
+    if (ngx_http_fastcgi_ng_mux_write(link) != NGX_AGAIN && mux->blocked) {
+        ngx_http_fastcgi_ng_mux_wake(mux);
+    }
+
+    mux->guard--;
+
+    if (mux->deaf && !mux->retired) {
+        ngx_http_fastcgi_ng_mux_settle(link);
+    }
+}
+
+
+/*
+ * Behind what is posted already: HTTP/2 runs its streams there.  Once only, or
+ * two links would wait for each other.
+ */
+
+static void
+ngx_http_fastcgi_ng_mux_flush_handler(ngx_event_t *ev)
+{
+    ngx_connection_t            *c;
+    ngx_http_fastcgi_ng_link_t  *link;
+
+    c = ev->data;
+    link = c->data;
+
+    if (!link->mux->reposted && !ngx_queue_empty(&ngx_posted_events)) {
+        link->mux->reposted = 1;
+        ngx_post_event(ev, &ngx_posted_events);
+        return;
+    }
+
+    link->mux->reposted = 0;
+
+    ngx_http_fastcgi_ng_mux_push(link);
+}
+
+
+void
+ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_event_t  *wev;
+
+    wev = link->connection->write;
+
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+        link->mux->deaf = 1;
+    }
+
+    ngx_http_fastcgi_ng_mux_push(link);
+}
+
+
+/* the way in */
+
+static ngx_http_fastcgi_ng_orphan_t *
+ngx_http_fastcgi_ng_mux_find(ngx_http_fastcgi_ng_mux_t *mux,
+    fcng_request *fcng)
+{
+    ngx_queue_t                   *q;
+    ngx_http_fastcgi_ng_orphan_t  *orphan;
+
+    for (q = ngx_queue_head(&mux->orphans);
+         q != ngx_queue_sentinel(&mux->orphans);
+         q = ngx_queue_next(q))
+    {
+        orphan = ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue);
+
+        if (orphan->fcng == fcng) {
+            return orphan;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Its end has come, or is awaited no longer. */
+
+static void
+ngx_http_fastcgi_ng_mux_bury(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_orphan_t *orphan)
+{
+    ngx_queue_remove(&orphan->queue);
+
+    fcng_conn_expire(link->fcng, ngx_http_fastcgi_ng_now());
+    fcng_request_release(orphan->fcng);
+    ngx_free(orphan);
+
+    link->mux->over++;
+
+    if (fcng_conn_wants_write(link->fcng)) {
+        ngx_post_event(&link->mux->flush, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_orphan_event(ngx_http_fastcgi_ng_link_t *link,
+    fcng_event *ev)
+{
+    ngx_http_fastcgi_ng_orphan_t  *orphan;
+
+    orphan = ngx_http_fastcgi_ng_mux_find(link->mux, ev->request);
+
+    if (orphan == NULL) {
+        return;
+    }
+
+    if (ev->type == FCNG_EV_STDOUT) {
+        fcng_request_consumed(ev->request, ev->bytes.len);
+        orphan->received += ev->bytes.len;
+    }
+
+    if (ev->type == FCNG_EV_END || ev->type == FCNG_EV_FAILED
+        || orphan->received > NGX_HTTP_FASTCGI_NG_ORPHAN_MAX)
+    {
+        ngx_http_fastcgi_ng_mux_bury(link, orphan);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_overrun(ngx_http_fastcgi_ng_stream_t *st)
+{
+    if (!st->overrun) {
+        st->overrun = 1;
+        st->overrun_start = ngx_current_msec;
+        st->link->mux->noverruns++;
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_event(ngx_http_fastcgi_ng_link_t *link,
+    fcng_event *ev)
+{
+    ngx_http_fastcgi_ng_mux_t     *mux;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    mux = link->mux;
+
+    if (ev->request == NULL) {
+        return;
+    }
+
+    st = ev->user;
+
+    if (st == NULL) {
+        ngx_http_fastcgi_ng_mux_orphan_event(link, ev);
+        return;
+    }
+
+    if (ev->type == FCNG_EV_OVERRUN) {
+        ngx_http_fastcgi_ng_mux_overrun(st);
+        return;
+    }
+
+    if (ev->type == FCNG_EV_FAILED) {
+        st->blameless = mux->blamed;
+        st->blamed = !mux->blamed;
+        mux->blamed = 1;
+
+    } else {
+        mux->delivered = 1;
+        mux->answered = 1;
+    }
+
+    if (ev->type == FCNG_EV_STDOUT) {
+        ngx_http_fastcgi_ng_stream_answered(st);
+        st->received += ev->bytes.len;
+
+        if (ngx_http_fastcgi_ng_block_add(st, ev->bytes) != NGX_OK) {
+            ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_NOMEM);
+            return;
+        }
+
+    } else {
+        ngx_http_fastcgi_ng_stream_event(st, ev);
+    }
+
+    ngx_http_fastcgi_ng_stream_wake_read(st);
+}
+
+
+/*
+ * One read: payload of a stream straight into its block, what follows into the
+ * scratch buffer.  Everything is consumed before the next read.
+ */
+
+static ssize_t
+ngx_http_fastcgi_ng_mux_recv(ngx_http_fastcgi_ng_link_t *link)
+{
+    size_t                         size, want;
+    ssize_t                        n;
+    ngx_buf_t                      b[2];
+    fcng_event                     ev;
+    ngx_chain_t                    cl[2];
+    fcng_request                  *request;
+    ngx_http_fastcgi_ng_block_t   *block;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    request = fcng_conn_want_request(link->fcng);
+    st = request ? fcng_request_user(request) : NULL;
+    block = st ? ngx_http_fastcgi_ng_block_last(st) : NULL;
+    size = 0;
+
+    if (block) {
+        want = fcng_conn_want(link->fcng);
+        size = block->data + NGX_HTTP_FASTCGI_NG_BLOCK - block->last;
+        size = ngx_min(size, want);
+
+        b[0].last = block->last;
+        b[0].end = block->last + size;
+    }
+
+    b[1].last = ngx_http_fastcgi_ng_scratch;
+    b[1].end = ngx_http_fastcgi_ng_scratch + NGX_HTTP_FASTCGI_NG_READ_SIZE;
+
+    cl[0].buf = &b[0];
+    cl[0].next = &cl[1];
+    cl[1].buf = &b[1];
+    cl[1].next = NULL;
+
+    n = ngx_recv_chain(link->connection, block ? cl : &cl[1], 0);
+
+    if (n <= 0) {
+        return n;
+    }
+
+    size = ngx_min(size, (size_t) n);
+
+    if (size) {
+        block->last += size;
+        fcng_conn_took(link->fcng, size);
+
+        link->mux->delivered = 1;
+        link->mux->answered = 1;
+        ngx_http_fastcgi_ng_stream_answered(st);
+        st->received += size;
+        ngx_http_fastcgi_ng_stream_wake_read(st);
+    }
+
+    if ((size_t) n > size) {
+        fcng_conn_feed(link->fcng, ngx_http_fastcgi_ng_scratch, n - size);
+    }
+
+    while (fcng_conn_next_event(link->fcng, SIZE_MAX, &ev) == FCNG_OK) {
+        ngx_http_fastcgi_ng_mux_event(link, &ev);
+    }
+
+    return n;
+}
+
+
+/*
+ * Streams whose bytes nginx has not taken.  0: there is none any more; 1: the
+ * link is not read meanwhile.
+ */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_mux_paused(ngx_http_fastcgi_ng_link_t *link)
+{
+    ngx_queue_t                   *q, *next;
+    ngx_http_fastcgi_ng_mux_t     *mux;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    mux = link->mux;
+
+    for (q = ngx_queue_head(&mux->streams);
+         mux->noverruns && q != ngx_queue_sentinel(&mux->streams);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, member);
+
+        if (!st->overrun) {
+            continue;
+        }
+
+        if (fcng_request_held(st->fcng)
+            <= link->pool->options.stream_buffer / 2)
+        {
+            st->overrun = 0;
+            mux->noverruns--;
+            continue;
+        }
+
+        if (ngx_current_msec - st->overrun_start
+            < NGX_HTTP_FASTCGI_NG_PAUSE)
+        {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                      "%s the response is cut off: its client is slower than "
+                      "the application, which other requests share "
+                      "(fastcgi_ng_pool stream_buffer=%uL)",
+                      fcng_msg_tag(FCNG_MSG_MULTIPLEX),
+                      link->pool->options.stream_buffer);
+
+        ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_TIMEOUT);
+    }
+
+    return mux->noverruns != 0;
+}
+
+
+/* The link is dead: so are all requests on it. */
+
+static void
+ngx_http_fastcgi_ng_mux_fail(ngx_http_fastcgi_ng_link_t *link, int err)
+{
+    fcng_event                   ev;
+    ngx_http_fastcgi_ng_mux_t   *mux;
+    ngx_http_fastcgi_ng_pool_t  *pool;
+
+    mux = link->mux;
+    pool = link->pool;
+
+    if (mux->dead) {
+        return;
+    }
+
+    mux->dead = 1;
+
+    if (fcng_conn_active(link->fcng) && mux->delivered) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "%s %s: a connection to %V that %uz requests shared",
+                      ngx_http_fastcgi_ng_tag(err), fcng_strerror(err),
+                      &pool->name, fcng_conn_active(link->fcng));
+
+    } else if (mux->answered) {
+        /* a kept connection that was closed is no failure of the server's */
+        mux->blamed = 1;
+    }
+
+    fcng_conn_fail(link->fcng, err);
+    fcng_pool_remove(pool->fcng, &link->conn);
+    fcng_pool_lost(pool->fcng);
+
+    while (fcng_conn_next_event(link->fcng, SIZE_MAX, &ev) == FCNG_OK) {
+        ngx_http_fastcgi_ng_mux_event(link, &ev);
+    }
+
+    ngx_http_fastcgi_ng_mux_disprove(link);
+    ngx_http_fastcgi_ng_mux_evict(link);
+}
+
+
+void
+ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link)
+{
+    int                         err;
+    size_t                      total;
+    ssize_t                     n;
+    ngx_event_t                *rev;
+    ngx_http_fastcgi_ng_mux_t  *mux;
+
+    mux = link->mux;
+    rev = link->connection->read;
+
+    if (link->connection->close && mux->nstreams == 0) {
+        /* nginx closes what is idle */
+        fcng_pool_remove(link->pool->fcng, &link->conn);
+        mux->dead = 1;
+        ngx_http_fastcgi_ng_mux_settle(link);
+        return;
+    }
+
+    mux->guard++;
+
+    err = FCNG_OK;
+    total = 0;
+
+    while (rev->ready && err == FCNG_OK
+           && (mux->noverruns == 0 || !ngx_http_fastcgi_ng_mux_paused(link)))
+    {
+        if (total >= NGX_HTTP_FASTCGI_NG_TURN) {
+            ngx_post_event(rev, &ngx_posted_next_events);
+            break;
+        }
+
+        n = ngx_http_fastcgi_ng_mux_recv(link);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n <= 0) {
+            err = n == 0 ? FCNG_ERR_CLOSED : FCNG_ERR_IO;
+            break;
+        }
+
+        total += n;
+        err = fcng_conn_error(link->fcng);
+
+        if (mux->noverruns) {
+            /* behind the streams' own events: they may take it now */
+            ngx_post_event(rev, &ngx_posted_events);
+            break;
+        }
+    }
+
+    if (err == FCNG_OK && ngx_handle_read_event(rev, 0) != NGX_OK) {
+        err = FCNG_ERR_IO;
+    }
+
+    if (err != FCNG_OK) {
+        ngx_http_fastcgi_ng_mux_fail(link, err);
+    }
+
+    mux->guard--;
+
+    if (mux->over || mux->dead || mux->noverruns || mux->nstreams == 0
+        || fcng_conn_retired(link->fcng))
+    {
+        ngx_http_fastcgi_ng_mux_settle(link);
+    }
+}
+
+
+static void
+ngx_http_fastcgi_ng_mux_timer_handler(ngx_event_t *ev)
+{
+    ngx_queue_t                   *q;
+    ngx_connection_t              *c;
+    ngx_http_fastcgi_ng_mux_t     *mux;
+    ngx_http_fastcgi_ng_link_t    *link;
+    ngx_http_fastcgi_ng_orphan_t  *orphan;
+
+    c = ev->data;
+    link = c->data;
+    mux = link->mux;
+
+    mux->guard++;
+
+    while (!ngx_queue_empty(&mux->orphans)) {
+        q = ngx_queue_head(&mux->orphans);
+        orphan = ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue);
+
+        if ((ngx_msec_int_t) (orphan->until - ngx_current_msec) > 0) {
+            break;
+        }
+
+        ngx_http_fastcgi_ng_mux_bury(link, orphan);
+    }
+
+    fcng_conn_expire(link->fcng, ngx_http_fastcgi_ng_now());
+
+    if (mux->noverruns) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+
+    mux->guard--;
+
+    ngx_http_fastcgi_ng_mux_settle(link);
+}

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Requests that share a connection: bodies arrive whole, a slow client holds
+# nobody up, an abort reserves the id, what may be repeated is when the
+# connection breaks or was never to be shared, and nothing is left at the end.
+use strict;
+use warnings;
+use Digest::SHA qw(sha256_hex);
+use FCNG::App;
+use FCNG::HTTP ();
+use FCNG::Hosts;
+use FCNG::Util qw(wait_until);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $head = "Content-Type: application/octet-stream\r\n\r\n";
+
+# Bytes that are the same for the same name only.
+sub bytes {
+    my ($name) = @_;
+    my ($length) = $name =~ /(\d+)/;
+    my $seed = sha256_hex($name);
+    return substr $seed x (1 + $length / 64), 0, $length;
+}
+
+# What the applications do, by the last part of the path.
+sub serve {
+    my ($r) = @_;
+    my $what = $r->action;
+    if ($what =~ /^bytes/) {
+        $r->queue($head . bytes($what));
+        return $r->finish;
+    }
+    if ($what eq 'echo') {
+        $r->queue($head . $r->body);
+        return $r->finish;
+    }
+    if ($what eq 'after') {
+        return $r->at('go', sub { $r->text('after') });
+    }
+    if ($what eq 'silent') { return $r->note('silent', id => $r->{id}) }
+    if ($what eq 'unbuffered') {
+        $r->queue("X-Accel-Buffering: no\r\n$head" . bytes('30000000'));
+        return $r->finish;
+    }
+    # Cut off by the application, once.
+    if ($what =~ /^(?:once|part)/ && $r->{conn}{app}->is_before_cut) {
+        $r->out($head . 'part') if $what eq 'part';
+        $r->note('cut waits');
+        return $r->at('cut', sub { $r->conn->close });
+    }
+    return $r->text("$what: $r->{id}");
+}
+
+sub FCNG::App::is_before_cut { !-e "$_[0]{dir}/gates/cut" }
+
+sub application { return FCNG::App->new(multiplex => \&serve, @_) }
+
+# Several requests at once: the clients, which have sent them.
+sub send_all {
+    my ($host, @paths) = @_;
+    return map {
+        my ($method, $path) = /^POST (.*)/ ? ('POST', $1) : ('GET', $_);
+        my $client = $host->client;
+        $client->send(FCNG::HTTP::head($method, $path,
+            $method eq 'POST' ? (length => 4) : ())
+            . ($method eq 'POST' ? 'body' : ''));
+        $client;
+    } @paths;
+}
+
+sub answers {
+    my @clients = @_;
+    my @all = map { $_->response(seconds => 10) } @clients;
+    $_->close for @clients;
+    return @all;
+}
+
+sub ids { map { $_->{id} } $_[0]->events('request') }
+
+sub requests_seen {
+    my ($app, $count) = @_;
+    return $app->wait_event('request', count => $count) ? 1 : 0;
+}
+
+FCNG::Hosts->each(can => 'multiplexes', sub {
+    my ($host) = @_;
+    my %app = (
+        plain => application(),
+        many => application(),
+        abort => application(abort => 'gate'),
+        refuses => application(refuses => 1),
+        lies => application(lies => 1,
+            values => { FCGI_MPXS_CONNS => 1, FCGI_MAX_REQS => 2000 }),
+        cut => application(),
+        cannot => application(values => { FCGI_MPXS_CONNS => 0 }),
+        silent => application(values => 'silent'),
+        can => application(),
+        fails => application(),
+        works => application(),
+        reload => application(),
+    );
+    my %words = (map({ $_ => { multiplex => 'auto' } }
+        qw(lies cannot silent can)),
+        many => { multiplex => 'on', max_streams => 4 });
+    $host->status_at('/status');
+    $host->location("/$_/", app => $app{$_},
+        pool => $words{$_} // { multiplex => 'on' })
+        for grep { !/^(?:fails|works)$/ } sort keys %app;
+    my @two = map { $_->address } @app{qw(fails works)};
+    $host->main(nginx => "upstream two {\n"
+        . "server $two[0] max_fails=2 fail_timeout=60s;\n"
+        . "server $two[1] backup;\n"
+        . "fastcgi_ng_pool multiplex=on;\n}\n");
+    $host->server(nginx => "location /two/ {\nfastcgi_ng_pass two;\n}\n"
+        . "location /alone/ {\nfastcgi_ng_pass "
+        . $app{plain}->address . ";\nfastcgi_ng_buffering off;\n"
+        . "fastcgi_ng_pool multiplex=on;\n}\n");
+    $host->start;
+
+    # ---- sharing ----
+
+    my @clients = send_all($host, ('/plain/after') x 5);
+    ok(requests_seen($app{plain}, 5), 'five requests are under way');
+    is(($app{plain}->counts)[0], 1, 'on one connection');
+    is_deeply([sort { $a <=> $b } ids($app{plain})], [1 .. 5],
+        'with ids of their own');
+    my $status = $host->status->{ $app{plain}->address };
+    is($status->{streams}, 5, 'the status page knows');
+    is($status->{shared}, 4, 'four of them share it with others');
+    $app{plain}->open_gate('go');
+    is($_->{body}, 'after', 'each is answered') for answers(@clients);
+
+    @clients = send_all($host, ('/many/after') x 9);
+    ok(requests_seen($app{many}, 9), 'max_streams=4: nine under way');
+    is(($app{many}->counts)[0], 3, 'on three connections');
+    $app{many}->open_gate('go');
+    is($_->{status}, 200, 'each is answered') for answers(@clients);
+
+    # ---- bodies ----
+
+    my @names = map { "bytes" . int(rand 400_000) . ".$_" } 1 .. 24;
+    my ($opened) = $app{plain}->counts;
+    @clients = send_all($host, map { "/plain/$_" } @names);
+    my @got = answers(@clients);
+    is(join(' ', grep { $got[$_]{error}
+        || sha256_hex($got[$_]{body}) ne sha256_hex(bytes($names[$_])) }
+        0 .. $#names), '', '24 interleaved bodies are what was sent');
+    cmp_ok(($app{plain}->counts)[0] - $opened, '<=', 1,
+        'on one connection');
+
+    my @bodies = map { bytes("$_") } 1, 70_000, 300_000, 1_000_000;
+    @clients = map { my $body = $_; my $client = $host->client;
+        $client->send(FCNG::HTTP::head('POST', '/plain/echo',
+            length => length $body) . $body); $client } @bodies;
+    for my $client (@clients) {
+        $client->turn(0.05) while length $client->{out};
+    }
+    @got = answers(@clients);
+    is(join(' ', grep { sha256_hex($got[$_]{body})
+        ne sha256_hex($bodies[$_]) } 0 .. $#bodies), '',
+        'and so are bodies of requests');
+
+    my $r = $host->request('HEAD', '/plain/text');
+    is($r->{status}, 200, 'HEAD');
+    is($host->get('/plain/text')->{status}, 200, 'and the next one');
+    is(scalar(() = $app{plain}->events('abort')), 0, 'nothing was aborted');
+
+    # ---- a slow client ----
+
+    my $slow = $host->client;
+    $slow->send(FCNG::HTTP::head('GET', '/plain/bytes8000000'));
+    ok(wait_until(10, sub { $slow->turn(0.1); length $slow->{in} }),
+        'a slow client');
+    my $start = time;
+    my $took = 0;
+    for (1 .. 20) {
+        my $begin = time;
+        is($host->get('/plain/text')->{status}, 200, 'a fast one') || last;
+        $took = time - $begin if time - $begin > $took;
+    }
+    cmp_ok($took, '<', 2, sprintf 'none waits for it (at most %.2f s)',
+        $took);
+    $r = $slow->response(seconds => 30);
+    is(sha256_hex($r->{body}), sha256_hex(bytes('bytes8000000')),
+        'it gets all of its response');
+    $slow->close;
+
+    if ($host->is_nginx) {
+        # What nginx does not buffer may not share.
+        $app{plain}->forget;
+        my ($before) = $app{plain}->counts;
+        my @held = send_all($host, ('/alone/silent') x 2);
+        ok(requests_seen($app{plain}, 2), 'fastcgi_ng_buffering off');
+        is(($app{plain}->counts)[0] - $before, 2, 'a connection each');
+        $_->close for @held;
+
+        # An application says so only when it is too late.
+        $host->mark_log;
+        $slow = $host->client;
+        $slow->send(FCNG::HTTP::head('GET', '/plain/unbuffered'));
+        ok(wait_until(10, sub { $slow->turn(0.1); length $slow->{in} }),
+            'X-Accel-Buffering: no, and a slow client');
+        $start = time;
+        is($host->get('/plain/text')->{status}, 200, 'another one');
+        cmp_ok(time - $start, '<', 2, 'hardly waits');
+        like($host->wait_log(qr/FCNG018/) // '', qr/stream_buffer/,
+            'the log says what became of it');
+        $r = $slow->response(seconds => 10);
+        ok($r->{error}, 'its response is cut off');
+        $slow->close;
+    }
+
+    # ---- aborts ----
+
+    is($host->get('/abort/text')->{body}, 'text: 1', 'id 1 is free');
+    my ($leaver) = send_all($host, '/abort/silent');
+    ok($app{abort}->wait_event('silent'), 'a request without an answer');
+    $leaver->close;
+    my $abort = $app{abort}->wait_event('abort');
+    is($abort && $abort->{id}, 1, 'its client leaves: ABORT_REQUEST');
+    is($host->get('/abort/text')->{body}, 'text: 2', 'its id is reserved');
+    is($host->get('/abort/text')->{body}, 'text: 2', 'still');
+    $app{abort}->open_gate('end-abort');
+    sleep 0.2;
+    $host->get('/abort/text');
+    is($host->get('/abort/text')->{body}, 'text: 1',
+        'and free after END_REQUEST');
+    is(($app{abort}->counts)[0], 1, 'all on one connection');
+
+    # ---- applications that cannot ----
+
+    is($host->get('/refuses/text')->{status}, 200, 'one request at a time');
+    $host->mark_log;
+    @clients = send_all($host, '/refuses/after');
+    ok(requests_seen($app{refuses}, 2), 'a request');
+    push @clients, send_all($host, 'POST /refuses/after');
+    ok($app{refuses}->wait_event('refused'),
+        'another one gets CANT_MPX_CONN');
+    ok(requests_seen($app{refuses}, 3), 'and is sent again, though a POST');
+    $app{refuses}->open_gate('go');
+    is($_->{body}, 'after', 'each is answered') for answers(@clients);
+    like($host->wait_log(qr/FCNG018/) // '', qr/does not multiplex/,
+        'the log says why');
+    is(scalar(() = $app{refuses}->events('refused')), 1, 'one was refused');
+    $app{refuses}->close_gate('go')->forget;
+    @clients = send_all($host, ('/refuses/after') x 3);
+    ok(requests_seen($app{refuses}, 3), 'the next ones');
+    is(scalar(() = $app{refuses}->events('refused')), 0, 'do not share');
+    $app{refuses}->open_gate('go');
+    answers(@clients);
+
+    for my $name (qw(cannot silent)) {
+        @clients = send_all($host, ("/$name/after") x 2);
+        ok($app{$name}->wait_event('values'), "multiplex=auto, $name: asked");
+        sleep 1.2 if $name eq 'silent';
+        push @clients, send_all($host, ("/$name/after") x 2);
+        ok(requests_seen($app{$name}, 4), 'four requests');
+        cmp_ok(($app{$name}->counts)[0], '>=', 4, 'a connection each');
+        $app{$name}->open_gate('go');
+        is($_->{body}, 'after', 'answered') for answers(@clients);
+        is(scalar(() = $app{$name}->events('values')), 1, 'asked once');
+    }
+
+    for my $name (qw(can lies)) {
+        is($host->get("/$name/text")->{status}, 200, "$name: one request");
+        is(scalar(() = $app{$name}->events('values')), 0,
+            'does not make it worth asking');
+        @clients = send_all($host, ("/$name/after") x 2);
+        ok(requests_seen($app{$name}, 3), 'two do');
+        ok($app{$name}->wait_event('values'), 'it is asked');
+        sleep 0.2;
+        ($opened) = $app{$name}->counts;
+        push @clients, send_all($host, ("/$name/after") x 3);
+        ok(requests_seen($app{$name}, 6), 'three more');
+        is(($app{$name}->counts)[0] - $opened, 1, 'share a connection');
+        $host->mark_log;
+        $app{$name}->open_gate('go');
+        is($_->{body}, 'after', 'each is answered') for answers(@clients);
+        next if $name eq 'can';
+        like($host->wait_log(qr/FCNG018/) // '', qr/does not multiplex/,
+            'that it closed behind the first of them is told');
+        ($opened) = $app{lies}->counts;
+        answers(send_all($host, ('/lies/text') x 3));
+        is(($app{lies}->counts)[0] - $opened, 3, 'no others share');
+    }
+
+    # ---- a connection that breaks ----
+
+    is($host->get('/cut/text')->{status}, 200, 'a connection in order');
+    $host->mark_log;
+    @clients = send_all($host, '/cut/once', '/cut/once', '/cut/once',
+        '/cut/part', 'POST /cut/once');
+    ok($app{cut}->wait_event('cut waits', count => 5), 'five requests');
+    is(($app{cut}->counts)[0], 1, 'on one connection, which is cut');
+    $app{cut}->open_gate('cut');
+    @got = answers(@clients);
+    is($got[$_]{status}, 200, 'a GET without a byte is sent again') for 0 .. 2;
+    ok($got[3]{error} || $got[3]{status} == 502, 'half a response is broken off');
+    is($got[4]{status}, 502, 'a POST is not sent again');
+    is(scalar(() = grep { $_->{env}{REQUEST_METHOD} eq 'POST' }
+        $app{cut}->events('request')), 1, 'it came once');
+    like($host->wait_log(qr/FCNG004.*5 requests shared/) // '', qr/FCNG004/,
+        'the log tells of the connection');
+
+    if ($host->is_nginx) {
+        @clients = send_all($host, ('/two/part') x 5);
+        ok($app{fails}->wait_event('cut waits', count => 5),
+            'of two servers one fails five requests at once');
+        $app{fails}->open_gate('cut');
+        answers(@clients);
+        like($host->get('/two/text')->{body}, qr/text/, 'and is asked again');
+        is(scalar(() = $app{works}->events('request')), 0,
+            'for it has failed once');
+    }
+
+    # ---- reload ----
+
+    if ($host->reloads) {
+        @clients = send_all($host, ('/reload/after') x 3,
+            '/reload/bytes3000000');
+        ok(requests_seen($app{reload}, 4), 'requests under way');
+        ok($host->reload(keep_old => 1), 'a reload');
+        is($host->get('/reload/text')->{status}, 200, 'the new one serves');
+        $app{reload}->open_gate('go');
+        @got = answers(@clients);
+        is($_->{status}, 200, 'the old one finishes') for @got;
+        is(sha256_hex($got[3]{body}), sha256_hex(bytes('bytes3000000')),
+            'with all of a body');
+    }
+
+    ok(wait_until(5, sub {
+        my $s = $host->status;
+        return !grep { my $a = $_; grep { $a->{$_} }
+            qw(active streams waiting connections) } values %$s;
+    }), 'at the end no number is left') or diag(explain($host->status));
+    my $all = $host->status;
+    for my $row (map { $all->{$_} } sort keys %$all) {
+        my $sum = 0;
+        $sum += $row->{$_} for qw(complete aborted stale timeouts
+            closed_early protocol_errors refused bad_heads other_errors
+            active);
+        is($sum, $row->{requests}, 'each request ended in one way')
+            or diag(explain($row));
+    }
+});
