@@ -129,7 +129,8 @@ sub has_counters {
 }
 
 # What the counters say of each address that is not over: no request is under
-# way or waits, no connection is open, and each request has its end.
+# way or waits, no connection is open, and each request has its end, but for
+# those of processes that the test has killed ({lost}).
 sub unsettled {
     my ($self) = @_;
     my $r = $self->get($self->counters_path, seconds => 5);
@@ -143,7 +144,7 @@ sub unsettled {
         $ends += $at->{$_} for qw(complete aborted stale timeouts closed_early
             protocol_errors refused bad_heads other_errors active);
         push @more, "$at->{address}: requests=$at->{requests}, ends=$ends"
-            if $ends != $at->{requests};
+            if $ends != $at->{requests} && !$self->{lost};
     }
     return @more;
 }
