@@ -91,8 +91,8 @@ sub killed {
     sleep 0.2;
     # Should the waiter be in one of them, it is lost with it.
     $host->expect(qr/exit signal Killed|exited on signal 9/);
-    $host->{killed} = 1;
     kill KILL => @holders;
+    $host->{lost} = 1; # requests whose end nobody has counted
     my $from = time;
     my $r = $host->get('/app/x', seconds => 10);
     my $took = time - $from;

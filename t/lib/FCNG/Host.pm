@@ -132,8 +132,8 @@ sub has_counters {
 }
 
 # What the counters say of each address that is not over: no request is under
-# way or waits, no connection is open, and each request has its end; of
-# processes that were `killed` the ends are not known.
+# way or waits, no connection is open, and each request has its end, but for
+# those of processes that the test has killed ({lost}).
 sub unsettled {
     my ($self) = @_;
     my $r = $self->get($self->counters_path, seconds => 5);
@@ -147,7 +147,7 @@ sub unsettled {
         $ends += $at->{$_} for qw(complete aborted stale timeouts closed_early
             protocol_errors refused bad_heads other_errors active);
         push @more, "$at->{address}: requests=$at->{requests}, ends=$ends"
-            if $self->{killed} ? $ends > $at->{requests}
+            if $self->{lost} ? $ends > $at->{requests}
                 : $ends != $at->{requests};
     }
     return @more;
