@@ -220,6 +220,7 @@ typedef struct fastcgi_ng_task_t {
     int error;                   /* enum fcng_err */
     int status;                  /* HTTP status, where |error| is not why */
     unsigned stream_id;
+    bool heard;                  /* bytes came, whatever they are */
     fcng_str first_bytes;        /* in |buf|, while nothing else is */
     uint64_t active_us;          /* something moved */
 
@@ -237,6 +238,7 @@ typedef struct fastcgi_ng_task_t {
     bool delivered;              /* something of the head went out */
     bool cut_told;
     bool client_gone;
+    bool client_stuck;           /* it took no byte in time */
 
     /* all attempts */
     unsigned tries;
@@ -286,9 +288,7 @@ struct fastcgi_ng_backend_t {
     fcng_seat *seat;           /* NULL: its numbers are not shared */
     fastcgi_ng_conn_t *idle;
     fcng_health health;
-    uint64_t refused;          /* attempts that failed since it went down */
-    bool down_told;
-    fcng_rate connect_rate;    /* of lines about failed connects */
+    fcng_outage outage;
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;
@@ -380,6 +380,7 @@ uint64_t fastcgi_ng_now(void); /* microseconds, monotonic */
 
 typedef struct fastcgi_ng_dial_t {
     fastcgi_ng_task_t *task;
+    uint64_t begun_us;
     uint64_t deadline_us;
     bool patient;   /* nowhere else to go: wait for one that restarts */
     int error;      /* errno of the last try */
@@ -427,10 +428,10 @@ typedef struct fastcgi_ng_wait_t {
     bool timed_out;    /* out */
 } fastcgi_ng_wait_t;
 
-/* Whether the client takes bytes now; else waits until it takes or sends
-   some, or the time is up. */
+/* Whether the client takes bytes now; else waits until it takes some, or
+   |sends| some, or the time is up. */
 bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
-                                uint64_t until_us);
+                                bool sends, uint64_t until_us);
 /* Waits for the application, the client, or the time. */
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait);

@@ -487,10 +487,11 @@ static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
                 : apr_tolower(*end) == 'm' ? 1024 * 1024 : -1;
         end++;
     }
-    if (rv != APR_SUCCESS || end == arg || *end != '\0' || size < 512
-        || size > 16 * 1024 * 1024) {
+    if (rv != APR_SUCCESS || end == arg || *end != '\0'
+        || size < FCNG_HEAD_SIZE_MIN || size > FCNG_HEAD_SIZE_MAX) {
         return apr_psprintf(cmd->pool, "FastCgiNgHeaderMaxSize: \"%s\" is no "
-                            "size: write 512 to 16m, as in 64k", arg);
+                            "size: write %d to %dm, as in 64k", arg,
+                            FCNG_HEAD_SIZE_MIN, FCNG_HEAD_SIZE_MAX >> 20);
     }
     conf->header_max_size = size;
     return NULL;

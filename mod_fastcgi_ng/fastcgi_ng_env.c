@@ -302,18 +302,45 @@ static void taken_names(fastcgi_ng_task_t *task, fcng_fields_policy *policy)
     policy->taken = taken;
 }
 
+/* The host of an absolute request target, where there is no Host field for
+   httpd to replace by it (RFC 9112 section 3.2.2). */
+static const char *target_host(request_rec *r)
+{
+    const apr_uri_t *uri;
+
+    if (apr_table_get(r->headers_in, "Host") != NULL) {
+        return NULL;
+    }
+    while (r->prev != NULL || r->main != NULL) {
+        r = r->prev != NULL ? r->prev : r->main;
+    }
+    uri = &r->parsed_uri;
+    if (uri->hostname == NULL) {
+        return NULL;
+    }
+    return apr_pstrcat(r->pool, ap_strchr_c(uri->hostname, ':') ? "[" : "",
+                       uri->hostname,
+                       ap_strchr_c(uri->hostname, ':') ? "]" : "",
+                       uri->port_str != NULL ? ":" : "", uri->port_str, NULL);
+}
+
 static int add_fields(fastcgi_ng_task_t *task, const core_dir_config *core)
 {
     const apr_array_header_t *arr = apr_table_elts(task->r->headers_in);
     const apr_table_entry_t *elts = (const apr_table_entry_t *)arr->elts;
-    fcng_field on_stack[FIELDS_ON_STACK], *fields = on_stack;
+    fcng_field on_stack[FIELDS_ON_STACK + 1], *fields = on_stack;
     fcng_fields_policy policy;
+    const char *host = target_host(task->r);
     size_t n = 0;
     int i;
 
     if (arr->nelts > FIELDS_ON_STACK) {
         fields = apr_palloc(task->r->pool,
-                            sizeof(*fields) * (apr_size_t)arr->nelts);
+                            sizeof(*fields) * ((apr_size_t)arr->nelts + 1));
+    }
+    if (host != NULL) {
+        fields[n].name = (fcng_str)FCNG_STR("Host");
+        fields[n++].value = (fcng_str){ host, strlen(host) };
     }
     for (i = 0; i < arr->nelts; i++) {
         if (elts[i].key != NULL) {

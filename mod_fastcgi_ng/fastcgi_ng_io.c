@@ -181,6 +181,16 @@ static socklen_t unix_address(const fastcgi_ng_address_t *address,
     return (socklen_t)sizeof(*sun);
 }
 
+static bool outage_lasts(fastcgi_ng_backend_t *backend)
+{
+    bool lasts;
+
+    apr_thread_mutex_lock(backend->mutex);
+    lasts = fcng_outage_lasts(&backend->outage, fastcgi_ng_now());
+    apr_thread_mutex_unlock(backend->mutex);
+    return lasts;
+}
+
 /* A Unix socket says EAGAIN when its queue of connections is full, and poll()
    does not tell when there is room. */
 static int connect_unix(fastcgi_ng_dial_t *dial,
@@ -188,7 +198,7 @@ static int connect_unix(fastcgi_ng_dial_t *dial,
 {
     struct sockaddr_un sun;
     socklen_t len = unix_address(address, &sun);
-    uint64_t pause, begun = fastcgi_ng_now();
+    uint64_t pause;
     unsigned failures = 0;
 
     for (;;) {
@@ -198,7 +208,8 @@ static int connect_unix(fastcgi_ng_dial_t *dial,
             return fd;
         }
         pause = fcng_connect_pause(cause_of(dial), true, ++failures,
-                                   fastcgi_ng_now() - begun);
+                                   fastcgi_ng_now() - dial->begun_us,
+                                   outage_lasts(dial->task->backend));
         if (pause == 0 || !may_go_on(dial, NULL, (int)(pause / 1000))) {
             return -1;
         }
@@ -599,14 +610,14 @@ bool fastcgi_ng_io_client_gone(const fastcgi_ng_task_t *task)
 }
 
 bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
-                                uint64_t until_us)
+                                bool sends, uint64_t until_us)
 {
     struct pollfd pfd = { client->fd, POLLOUT, 0 };
 
     if (client->fd < 0 || client->secondary || poll(&pfd, 1, 0) != 0) {
         return true; /* or nothing tells, or an error that writing meets */
     }
-    pfd.events = POLLIN | POLLOUT;
+    pfd.events = (short)(POLLOUT | (sends ? POLLIN : 0));
     poll(&pfd, 1, ms_until(until_us, ABORT_CHECK_MS));
     return (pfd.revents & ~POLLIN) != 0;
 }

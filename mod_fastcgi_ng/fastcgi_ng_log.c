@@ -119,6 +119,9 @@ static void log_queue(const fastcgi_ng_task_t *task)
 
 static const char *where(const fastcgi_ng_task_t *task)
 {
+    if (task->client_stuck) {
+        return "and the client took no more of the response";
+    }
     if (task->reply != FASTCGI_NG_REPLY_NONE) {
         return "in the response's body";
     }
@@ -172,6 +175,11 @@ void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
     }
     if (task->first_bytes.len > 0) {
         fcng_hint_protocol(hint, sizeof(hint), task->first_bytes);
+    }
+    if (*hint == '\0' && task->error == FCNG_ERR_CLOSED) {
+        fcng_hint_closed(hint, sizeof(hint), task->backend->address->kind
+                                             != FCNG_ADDRESS_TCP,
+                         task->first_byte_us > 0);
     }
     fastcgi_ng_log(task, APLOG_ERR, msg, "%s: %s, %s%s%s", address,
                    fcng_strerror(task->error), where(task),

@@ -17,7 +17,6 @@
 #define LOOK_MS 100            /* where no service thread tells of a place */
 #define LONG_MS 1000           /* or of httpd's being told to stop */
 #define WATCH_AFTER_US 200000  /* idle connections are watched after that */
-#define CONNECT_LINES 5        /* lines a second about failed connects */
 
 typedef struct waiter_t {
     fcng_pool_wait link;
@@ -144,11 +143,10 @@ static void give_up(fastcgi_ng_backend_t *b)
 
 /* ------------------------------------------------- health and its log --- */
 
-static void tell_connect(const fastcgi_ng_dial_t *dial, bool first,
+static void tell_connect(const fastcgi_ng_dial_t *dial, enum fcng_msg msg,
                          uint64_t held_back)
 {
     fastcgi_ng_task_t *task = dial->task;
-    enum fcng_msg msg = first ? FCNG_MSG_DOWN : FCNG_MSG_CONNECT;
     apr_pool_t *p = task->r->pool;
     const char *more = "", *cause;
     char hint[512], text[120];
@@ -188,40 +186,21 @@ static void health_failed(fastcgi_ng_task_t *task, uint64_t now)
     task->probe = false;
 }
 
-/* An address that goes down is told once, with what to do about it; single
-   requests that find it down only a few times a second. */
 static void connect_failed(const fastcgi_ng_dial_t *dial)
 {
     fastcgi_ng_backend_t *b = dial->task->backend;
-    uint64_t now, held_back = 0;
-    bool tell, first;
+    uint64_t now, held_back;
+    enum fcng_msg msg;
 
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
     health_failed(dial->task, now);
     fcng_pool_count(b->pool, FCNG_COUNT_CONNECT);
-    b->refused++;
-    first = !b->down_told;
-    b->down_told = true;
-    tell = fcng_rate_allow(&b->connect_rate, now);
-    if (tell) {
-        held_back = b->connect_rate.dropped;
-        b->connect_rate.dropped = 0;
-    }
+    msg = fcng_outage_failed(&b->outage, dial->begun_us, now, &held_back);
     apr_thread_mutex_unlock(b->mutex);
-    if (tell || first) {
-        tell_connect(dial, first, held_back);
+    if (msg != FCNG_MSG_COUNT) {
+        tell_connect(dial, msg, held_back);
     }
-}
-
-/* With the mutex held; returns how many attempts it had cost, or 0. */
-static uint64_t came_back(fastcgi_ng_backend_t *b)
-{
-    uint64_t refused = b->down_told ? b->refused : 0;
-
-    b->refused = 0;
-    b->down_told = false;
-    return refused;
 }
 
 /* With the mutex held.  An old connection's answer tells nothing of a server
@@ -343,7 +322,7 @@ static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
 static int open_new(fastcgi_ng_task_t *task, bool patient)
 {
     fastcgi_ng_backend_t *b = task->backend;
-    uint64_t refused, begun = fastcgi_ng_now();
+    uint64_t failures, begun = fastcgi_ng_now();
     fastcgi_ng_dial_t dial;
     fastcgi_ng_conn_t *conn;
     int fd;
@@ -351,6 +330,7 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     memset(&dial, 0, sizeof(dial));
     dial.task = task;
     dial.patient = patient;
+    dial.begun_us = begun;
     dial.deadline_us = begun + (uint64_t)task->conf->connect_timeout;
     if (task->end_us < dial.deadline_us) {
         dial.deadline_us = task->end_us;
@@ -380,13 +360,13 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     apr_thread_mutex_lock(b->mutex);
     fcng_pool_add(b->pool, &conn->link, FCNG_POOL_ANY, begun);
     fcng_pool_started(b->pool, &conn->link, fastcgi_ng_now());
-    refused = came_back(b);
+    failures = fcng_outage_over(&b->outage);
     apr_thread_mutex_unlock(b->mutex);
-    if (refused > 0) {
-        fastcgi_ng_log(task, APLOG_NOTICE, FCNG_MSG_UP,
+    if (failures > 0) {
+        fastcgi_ng_log(task, APLOG_WARNING, FCNG_MSG_UP,
                        "the application is back; %" APR_UINT64_T_FMT
                        " attempts to connect had failed",
-                       (apr_uint64_t)refused);
+                       (apr_uint64_t)failures);
     }
     task->conn = conn;
     task->reused = false;
@@ -652,7 +632,7 @@ static fastcgi_ng_backend_t *backend_create(fastcgi_ng_child_t *child,
     if (b->seat != NULL) {
         fcng_pool_share(b->pool, b->seat);
     }
-    fcng_rate_init(&b->connect_rate, CONNECT_LINES);
+    fcng_outage_init(&b->outage);
     apr_pool_cleanup_register(child->pool, b, backend_cleanup,
                               apr_pool_cleanup_null);
     APR_ARRAY_PUSH(child->backends, fastcgi_ng_backend_t *) = b;

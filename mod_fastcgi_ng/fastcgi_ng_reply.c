@@ -238,36 +238,96 @@ int fastcgi_ng_reply_stdout(fastcgi_ng_task_t *task, fcng_str bytes)
     return err;
 }
 
+/* FastCgiNgRequestTimeout is over while the client takes no byte. */
+static void too_late(fastcgi_ng_task_t *task)
+{
+    task->client_stuck = true;
+    if (task->error == FCNG_OK) {
+        task->error = FCNG_ERR_TIMEOUT;
+    }
+}
+
+/* Whether writing to the client can be ended in time.  In HTTP/2 it waits in
+   mod_http2, for another thread. */
+static bool bounded(const fastcgi_ng_task_t *task)
+{
+    return task->end_us != FCNG_NEVER && task->client.fd >= 0
+           && !task->client.secondary;
+}
+
+/* httpd waits for the client no longer than the request may last.  It does not
+   come to that when the client had room for all, but filters may make more of
+   the bytes than there were. */
+static apr_status_t pass_in_time(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    apr_socket_t *s = ap_get_conn_socket(r->connection);
+    uint64_t now = fastcgi_ng_now();
+    uint64_t left = task->end_us > now + 1000 ? task->end_us - now : 1000;
+    apr_interval_time_t timeout;
+    apr_status_t rv;
+
+    apr_socket_timeout_get(s, &timeout);
+    if (timeout < 0 || (uint64_t)timeout > left) {
+        apr_socket_timeout_set(s, (apr_interval_time_t)left);
+    }
+    rv = ap_pass_brigade(r->output_filters, task->out);
+    apr_socket_timeout_set(s, timeout);
+    if (APR_STATUS_IS_TIMEUP(rv) && fastcgi_ng_now() >= task->end_us) {
+        too_late(task);
+    }
+    return rv;
+}
+
 static void pass(fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
-    apr_status_t rv = ap_pass_brigade(r->output_filters, task->out);
+    apr_status_t rv = bounded(task)
+                          ? pass_in_time(task)
+                          : ap_pass_brigade(r->output_filters, task->out);
 
     apr_brigade_cleanup(task->out);
     task->delivered = true;
-    if (rv != APR_SUCCESS || r->connection->aborted) {
+    if (!task->client_stuck
+        && (rv != APR_SUCCESS || r->connection->aborted)) {
         task->client_gone = true;
     }
+}
+
+static bool goes_on(const fastcgi_ng_task_t *task)
+{
+    return !task->client_gone && !task->client_stuck && task->status == OK;
 }
 
 /* Waits until the client takes bytes, and reads what it sends meanwhile. */
 static void make_room(fastcgi_ng_task_t *task)
 {
     uint64_t until = fastcgi_ng_now() + (uint64_t)task->r->server->timeout;
+    bool limit = bounded(task);
 
-    while (!task->body.eos && task->status == OK
-           && !fastcgi_ng_io_client_takes(&task->client, until)) {
-        if (fastcgi_ng_now() >= until) {
-            task->client_gone = true;
-            return;
+    if (limit && task->end_us < until) {
+        until = task->end_us;
+    }
+    while (goes_on(task) && (limit || !task->body.eos)
+           && !fastcgi_ng_io_client_takes(&task->client, !task->body.eos,
+                                          until)) {
+        if (fastcgi_ng_now() < until) {
+            task->status = fastcgi_ng_body_absorb(&task->body);
         }
-        task->status = fastcgi_ng_body_absorb(&task->body);
+        else if (until == task->end_us) {
+            too_late(task);
+        }
+        else {
+            task->client_gone = true;
+        }
     }
 }
 
-/* While the client still sends its body: in pieces that its socket takes
-   without blocking, as far as its readiness tells. */
-static void pass_in_pieces(fastcgi_ng_task_t *task)
+/* While the client still sends its body, or the request has only so much time:
+   in pieces that its socket takes without blocking, as far as its readiness
+   tells.  |flush|: each of them, or only what comes last. */
+static void pass_in_pieces(fastcgi_ng_task_t *task, bool flush_each,
+                           bool flush)
 {
     apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
     apr_bucket_brigade *all = task->out;
@@ -283,12 +343,14 @@ static void pass_in_pieces(fastcgi_ng_task_t *task)
             APR_BRIGADE_INSERT_TAIL(task->out, b);
         }
         make_room(task);
-        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
-        if (!task->client_gone && task->status == OK) {
+        if (flush_each || (flush && APR_BRIGADE_EMPTY(all))) {
+            APR_BRIGADE_INSERT_TAIL(task->out,
+                                    apr_bucket_flush_create(list));
+        }
+        if (goes_on(task)) {
             pass(task);
         }
-    } while (!APR_BRIGADE_EMPTY(all) && !task->client_gone
-             && task->status == OK);
+    } while (!APR_BRIGADE_EMPTY(all) && goes_on(task));
     apr_brigade_cleanup(task->out);
     apr_brigade_destroy(task->out);
     apr_brigade_cleanup(all);
@@ -303,17 +365,24 @@ void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush)
         return; /* all at the end */
     }
     if (!task->body.eos) {
-        pass_in_pieces(task);
+        pass_in_pieces(task, true, true);
         task->unflushed = false;
         return;
     }
-    if (flush) {
-        APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_flush_create(list));
+    if (!flush && APR_BRIGADE_EMPTY(task->out)) {
+        return;
     }
-    if (!APR_BRIGADE_EMPTY(task->out)) {
+    if (bounded(task)) {
+        pass_in_pieces(task, false, flush);
+    }
+    else {
+        if (flush) {
+            APR_BRIGADE_INSERT_TAIL(task->out,
+                                    apr_bucket_flush_create(list));
+        }
         pass(task);
-        task->unflushed = !flush;
     }
+    task->unflushed = !flush;
 }
 
 /* Reads what the client still sends, so that its next request is found; first
@@ -340,12 +409,15 @@ void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task)
 {
     apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
 
-    if (!task->body.eos && !APR_BRIGADE_EMPTY(task->out)) {
-        pass_in_pieces(task);
+    if ((!task->body.eos || bounded(task)) && !APR_BRIGADE_EMPTY(task->out)) {
+        pass_in_pieces(task, !task->body.eos, false);
+    }
+    if (task->client_stuck) {
+        return;
     }
     APR_BRIGADE_INSERT_TAIL(task->out, apr_bucket_eos_create(list));
     pass(task);
-    if (!task->body.eos && !task->client_gone) {
+    if (!task->body.eos && goes_on(task)) {
         discard_rest(task);
     }
 }
@@ -362,6 +434,9 @@ void fastcgi_ng_reply_break(fastcgi_ng_task_t *task)
         r->main->no_cache = 1;
     }
     c->keepalive = AP_CONN_CLOSE;
+    if (task->client_stuck) {
+        c->aborted = 1; /* or httpd would wait for it once more */
+    }
     APR_BRIGADE_INSERT_TAIL(task->out,
                             ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
                                                    r->pool,

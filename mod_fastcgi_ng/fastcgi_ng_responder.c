@@ -10,7 +10,6 @@
 #include "fastcgi_ng.h"
 
 #define STATUS_CLIENT_GONE 499 /* never sent; what nginx logs */
-#define RETRY_AFTER "5"
 
 /* ---------------------------------------------------------- an attempt --- */
 
@@ -172,15 +171,18 @@ static void on_bytes(fastcgi_ng_task_t *task, apr_size_t len)
 {
     task->active_us = fastcgi_ng_now();
     task->lingered = false;
-    if (task->first_byte_us == 0) {
-        task->first_byte_us = task->active_us;
+    if (!task->heard) {
+        task->heard = true;
         task->first_bytes.data = task->buf;
         task->first_bytes.len = len;
-        fastcgi_ng_backend_first_byte(task);
     }
     fcng_conn_feed(task->conn->fcgi, task->buf, len);
     take_events(task);
     if (fcng_request_answered(task->request)) {
+        if (task->first_byte_us == 0) {
+            task->first_byte_us = task->active_us;
+            fastcgi_ng_backend_first_byte(task);
+        }
         fastcgi_ng_backend_answered(task);
     }
     if (!task->over && task->error == FCNG_OK) {
@@ -308,6 +310,12 @@ static void pull(fastcgi_ng_task_t *task)
     }
 }
 
+/* An application that is always readable is never waited for. */
+static bool is_late(const fastcgi_ng_task_t *task)
+{
+    return task->end_us != FCNG_NEVER && fastcgi_ng_now() >= task->end_us;
+}
+
 static void pump(fastcgi_ng_task_t *task)
 {
     task->sent_us = fastcgi_ng_now();
@@ -315,6 +323,9 @@ static void pump(fastcgi_ng_task_t *task)
     while (!task->over && task->error == FCNG_OK && task->status == OK
            && !task->client_gone) {
         push(task);
+        if (!task->over && is_late(task)) {
+            on_failure(task, FCNG_ERR_TIMEOUT);
+        }
         if (!task->over) {
             pull(task);
         }
@@ -333,6 +344,7 @@ static void begin(fastcgi_ng_task_t *task)
     task->unflushed = false;
     task->error = FCNG_OK;
     task->first_byte_us = 0;
+    task->heard = false;
     task->first_bytes.len = 0;
     task->app_status = 0;
     fastcgi_ng_reply_init(task);
@@ -465,7 +477,11 @@ static int answer_failure(fastcgi_ng_task_t *task)
     }
     if (status == HTTP_SERVICE_UNAVAILABLE
         && task->error != FCNG_ERR_CONNECT) {
-        apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+        apr_table_setn(r->err_headers_out, "Retry-After", FCNG_RETRY_AFTER);
+    }
+    if (is_late(task) && !task->body.eos && r->connection->master == NULL) {
+        /* httpd reads the rest of the body before the answer goes out. */
+        r->connection->keepalive = AP_CONN_CLOSE;
     }
     r->status = HTTP_OK; /* else ap_die() sees an error within an error */
     r->status_line = NULL;
@@ -517,6 +533,10 @@ static int answer(fastcgi_ng_task_t *task)
         return answer_redirect(task);
     }
     fastcgi_ng_reply_finish(task);
+    if (task->client_stuck) {
+        fastcgi_ng_log_failure(task);
+        fastcgi_ng_reply_break(task);
+    }
     return OK;
 }
 
@@ -532,7 +552,7 @@ static const fastcgi_ng_dir_conf_t *with_defaults(
     DEFAULT(default_params, 1);
     DEFAULT(check_script, 1);
     DEFAULT(request_buffering, 1);
-    DEFAULT(header_max_size, 65536);
+    DEFAULT(header_max_size, FCNG_HEAD_SIZE_DEFAULT);
     DEFAULT(connect_timeout, timeout);
     DEFAULT(send_timeout, timeout);
     DEFAULT(read_timeout, timeout);
@@ -553,11 +573,6 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     task->conf = with_defaults(r, conf);
     task->app = app;
     task->mount = mount;
-    task->start_us = fastcgi_ng_now();
-    task->end_us = task->conf->request_timeout > 0
-                       ? task->start_us
-                             + (uint64_t)task->conf->request_timeout
-                       : FCNG_NEVER;
     task->backend = app->backends[0];
     task->prefer = -1;
     if (app->addresses->nelts > 1) {
@@ -576,6 +591,11 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     if (rc != OK) {
         return rc;
     }
+    task->start_us = fastcgi_ng_now();
+    task->end_us = task->conf->request_timeout > 0
+                       ? task->start_us
+                             + (uint64_t)task->conf->request_timeout
+                       : FCNG_NEVER;
     task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
                                  r->connection->bucket_alloc);
     run(task);

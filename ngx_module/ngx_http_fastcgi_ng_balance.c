@@ -79,7 +79,7 @@ ngx_http_fastcgi_ng_choose(ngx_http_fastcgi_ng_stream_t *st)
         return rc;
     }
 
-    if (ctx->attempts++ > 0) {
+    if (ctx->attempts++ > 0 && !ctx->was_stale) {
         fcng_pool_count(st->pool->fcng, FCNG_COUNT_RETRIED);
     }
 
@@ -296,7 +296,7 @@ ngx_http_fastcgi_ng_wait(ngx_http_fastcgi_ng_stream_t *st)
 
     if (!st->called && scf->nwaiting >= options->max_queue) {
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s all servers of upstream \"%V\" are at their "
+                      "%s: all servers of upstream \"%V\" are at their "
                       "max_conns and the queue is full (fastcgi_ng_pool "
                       "max_queue=%uD)", fcng_msg_tag(FCNG_MSG_QUEUE),
                       pc->name, options->max_queue);
@@ -387,7 +387,7 @@ ngx_http_fastcgi_ng_look_handler(ngx_event_t *ev)
 
         if ((uint64_t) waited * 1000 >= options->queue_timeout_us) {
             ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                          "%s no server of upstream \"%V\" became free in "
+                          "%s: no server of upstream \"%V\" became free in "
                           "time (max_conns, fastcgi_ng_pool "
                           "queue_timeout=%uLms)",
                           fcng_msg_tag(FCNG_MSG_QUEUE), st->ctx->pool_name,

@@ -42,7 +42,6 @@ static char *ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post,
     void *data);
 
 
-#define NGX_HTTP_FASTCGI_NG_HEADER_MAX  16777216
 
 /* words of a pool that are not ours to heed */
 #define NGX_HTTP_FASTCGI_NG_BALANCERS                                         \
@@ -90,6 +89,9 @@ static ngx_conf_bitmask_t  ngx_http_fastcgi_ng_next_upstream_masks[] = {
       0,                                                                      \
       NULL }
 
+#define NGX_HTTP_FASTCGI_NG_ELSEWHERE                                         \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_SIF_CONF|NGX_HTTP_UPS_CONF)
+
 #define ngx_http_fastcgi_ng_flag(name, field)                                 \
     ngx_http_fastcgi_ng_command(name, NGX_CONF_FLAG, ngx_conf_set_flag_slot,  \
                                 field, NULL)
@@ -115,15 +117,19 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
     /* NGX_CONF_ANY: what nginx says of a wrong number helps nobody */
 
+    /* what is a location's, is taken elsewhere to say so */
+
     { ngx_string("fastcgi_ng_pass"),
-      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_ANY,
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF
+          |NGX_HTTP_FASTCGI_NG_ELSEWHERE|NGX_CONF_ANY,
       ngx_http_fastcgi_ng_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("fastcgi_ng_status"),
-      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_FASTCGI_NG_ELSEWHERE
+          |NGX_CONF_NOARGS,
       ngx_http_fastcgi_ng_status,
       0,
       0,
@@ -687,7 +693,7 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
 {
     ngx_conf_merge_ptr_value(conf->catch_stderr, prev->catch_stderr, NULL);
     ngx_conf_merge_size_value(conf->header_max_size, prev->header_max_size,
-                              65536);
+                              FCNG_HEAD_SIZE_DEFAULT);
     ngx_conf_merge_msec_value(conf->request_timeout, prev->request_timeout, 0);
 
     if (conf->stderr_level == NGX_CONF_UNSET_UINT) {
@@ -1073,10 +1079,36 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 /* directives */
 
 static char *
+ngx_http_fastcgi_ng_elsewhere(ngx_conf_t *cf, const char *example)
+{
+    ngx_str_t  *value;
+
+    if (!(cf->cmd_type & NGX_HTTP_FASTCGI_NG_ELSEWHERE)) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" is not allowed here, write it in a location, "
+                       "as in \"%s\"", &value[0], example);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_core_loc_conf_t         *clcf;
     ngx_http_fastcgi_ng_main_conf_t  *mcf;
+
+    if (ngx_http_fastcgi_ng_elsewhere(cf,
+                                   "location = /fastcgi { fastcgi_ng_status; }")
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
     mcf->status = 1;
@@ -1098,6 +1130,13 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                  n;
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_script_compile_t   sc;
+
+    if (ngx_http_fastcgi_ng_elsewhere(cf,
+                          "location / { fastcgi_ng_pass 127.0.0.1:9000; }")
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     value = cf->args->elts;
 
@@ -1654,10 +1693,11 @@ ngx_http_fastcgi_ng_header_max_check(ngx_conf_t *cf, void *post, void *data)
 {
     size_t  *size = data;
 
-    if (*size < 256 || *size > NGX_HTTP_FASTCGI_NG_HEADER_MAX) {
+    if (*size < FCNG_HEAD_SIZE_MIN || *size > FCNG_HEAD_SIZE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"fastcgi_ng_header_max_size\" must be between "
-                           "256 and 16m, its default is 64k");
+                           "%d and %dm, its default is 64k",
+                           FCNG_HEAD_SIZE_MIN, FCNG_HEAD_SIZE_MAX >> 20);
         return NGX_CONF_ERROR;
     }
 

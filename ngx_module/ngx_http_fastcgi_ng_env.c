@@ -382,7 +382,7 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
     for (p = r->uri.data; p < last; p++) {
         if (*p == '\0' || *p == CR || *p == LF) {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "%s %s", ngx_http_fastcgi_ng_tag(FCNG_ERR_PATH),
+                          "%s: %s", ngx_http_fastcgi_ng_tag(FCNG_ERR_PATH),
                           fcng_strerror(FCNG_ERR_PATH));
             return NGX_HTTP_BAD_REQUEST;
         }
@@ -431,7 +431,7 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, of.err,
-                  "%s no script \"%V\" here, \"fastcgi_ng_check_script off\" "
+                  "%s: no script \"%V\" here, \"fastcgi_ng_check_script off\" "
                   "if the application runs elsewhere",
                   fcng_msg_tag(FCNG_MSG_REQUEST), path);
 
@@ -687,12 +687,43 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
 
     if (err != FCNG_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "%s the request cannot be sent: %s",
+                      "%s: the request cannot be sent: %s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/* The host of an absolute request target (RFC 9112 section 3.2.2). */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_target_host(ngx_http_request_t *r, fcng_field *field)
+{
+    u_char  *p, *last;
+
+    r = r->main;
+
+    if (r->host_start == NULL || r->host_end == NULL
+        || r->http_version >= NGX_HTTP_VERSION_20)
+    {
+        return 0;
+    }
+
+    p = r->host_end;
+
+    if (*p == ':') {
+        last = r->request_line.data + r->request_line.len;
+
+        for (p++; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }
+    }
+
+    field->name = (fcng_str) FCNG_STR("Host");
+    field->value.data = (char *) r->host_start;
+    field->value.len = p - r->host_start;
+
+    return 1;
 }
 
 
@@ -703,14 +734,14 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
     int                        err;
     size_t                     n, max;
     fcng_field                *field, fields[NGX_HTTP_FASTCGI_NG_FIELDS];
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, absolute;
     ngx_list_part_t           *part;
     ngx_table_elt_t           *h;
     fcng_fields_policy         policy;
     ngx_http_core_srv_conf_t  *cscf;
 
     field = fields;
-    max = 0;
+    max = 1;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         max += part->nelts;
@@ -723,14 +754,17 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
         }
     }
 
-    n = 0;
+    absolute = ngx_http_fastcgi_ng_target_host(r, &field[0]);
+    n = absolute;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (h[i].hash == 0) {
+            if (h[i].hash == 0
+                || (absolute && &h[i] == r->headers_in.host))
+            {
                 continue;
             }
 
@@ -753,7 +787,7 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
 
     if (err != FCNG_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "%s the request cannot be sent: %s",
+                      "%s: the request cannot be sent: %s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
         return NGX_ERROR;
     }
@@ -829,7 +863,7 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
 
         if (err != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "%s \"fastcgi_ng_param %V\": %s",
+                          "%s: \"fastcgi_ng_param %V\": %s",
                           ngx_http_fastcgi_ng_tag(err), &param[i].name,
                           fcng_strerror(err));
             return NGX_ERROR;

@@ -670,7 +670,7 @@ ngx_http_fastcgi_ng_link_idle_handler(ngx_http_fastcgi_ng_link_t *link)
 
         if (n > 0) {
             ngx_log_error(NGX_LOG_WARN, c->log, 0,
-                          "%s %V sent bytes that belong to no request, "
+                          "%s: %V sent bytes that belong to no request, "
                           "the connection is discarded",
                           fcng_msg_tag(FCNG_MSG_STRAY), &pool->name);
         }

@@ -139,6 +139,7 @@ typedef struct {
 typedef struct {
     ngx_event_t                      event;
     ngx_connection_t                 ident;
+    ngx_msec_t                       start;
 } ngx_http_fastcgi_ng_timeout_t;
 
 
@@ -176,6 +177,8 @@ typedef struct {
     unsigned                         in_get:1;
     unsigned                         drain:1;
     unsigned                         timed_out:1;
+    unsigned                         bad_head:1;     /* or a short body */
+    unsigned                         was_stale:1;    /* the last attempt */
     unsigned                         exclusive:1;    /* shares no connection */
 
     uint32_t                         app_status;
@@ -239,6 +242,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_str_t                        synthetic;
     ngx_msec_t                       start;
     ngx_msec_t                       connect_start;
+    ngx_msec_t                       started;        /* on the link */
     ngx_uint_t                       connect_failures;
     ngx_err_t                        connect_err;
 
@@ -337,8 +341,7 @@ struct ngx_http_fastcgi_ng_pool_s {
     ngx_connection_t                 ident;          /* timer.data */
     ngx_http_fastcgi_ng_pool_t      *next;
 
-    fcng_rate                        log_limit;
-    ngx_uint_t                       failures;       /* while down */
+    fcng_outage                      outage;
 
     unsigned                         so_keepalive:1;
     unsigned                         transparent:1;

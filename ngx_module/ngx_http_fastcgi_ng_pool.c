@@ -146,6 +146,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     ctx->answered = 0;
     ctx->reused = 0;
     ctx->signal = 0;
+    ctx->bad_head = 0;
     ctx->in_get = 1;
 
     rc = ctx->inner_get ? ngx_http_fastcgi_ng_choose(st)
@@ -179,6 +180,8 @@ ngx_http_fastcgi_ng_count_end(ngx_http_fastcgi_ng_stream_t *st)
 
     ctx = st->ctx;
 
+    ctx->was_stale = st->stale;
+
     if (st->stale) {
         counter = FCNG_COUNT_STALE;
 
@@ -188,7 +191,9 @@ ngx_http_fastcgi_ng_count_end(ngx_http_fastcgi_ng_stream_t *st)
     } else if (st->read.timedout || st->write.timedout) {
         counter = FCNG_COUNT_TIMEOUT;
 
-    } else if (ctx->signal == NGX_HTTP_UPSTREAM_INVALID_HEADER) {
+    } else if (ctx->bad_head
+               || ctx->signal == NGX_HTTP_UPSTREAM_INVALID_HEADER)
+    {
         counter = FCNG_COUNT_HEAD;
 
     } else if (st->state == NGX_HTTP_FASTCGI_NG_OVER || ctx->drain) {
@@ -392,7 +397,7 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
 
     default: /* FCNG_POOL_REFUSE */
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s all connections to %V are in use and the queue is "
+                      "%s: all connections to %V are in use and the queue is "
                       "full (fastcgi_ng_pool max_connections=%uD "
                       "max_queue=%uD)", fcng_msg_tag(FCNG_MSG_QUEUE),
                       &pool->name, pool->options.max_connections,
@@ -447,6 +452,7 @@ ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
 void
 ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
 {
+    uint64_t                     failures;
     ngx_http_fastcgi_ng_link_t  *link;
     ngx_http_fastcgi_ng_pool_t  *pool;
 
@@ -463,12 +469,13 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
     st->ctx->connect_time = ngx_current_msec - st->connect_start;
     st->ctx->connected = 1;
 
-    if (pool->failures) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "%s the application at %V is back, "
-                      "after %ui failed attempts",
-                      fcng_msg_tag(FCNG_MSG_UP), &pool->name, pool->failures);
-        pool->failures = 0;
+    failures = fcng_outage_over(&pool->outage);
+
+    if (failures) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "%s: %V: the application is back; %uL attempts to "
+                      "connect had failed",
+                      fcng_msg_tag(FCNG_MSG_UP), &pool->name, failures);
     }
 
     ngx_http_fastcgi_ng_stream_ready(st, link);
@@ -493,7 +500,9 @@ ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
         pause = fcng_connect_pause(ngx_http_fastcgi_ng_cause(err),
                             st->pool->sockaddr.sockaddr.sa_family == AF_UNIX,
                             ++st->connect_failures,
-                            (ngx_current_msec - st->connect_start) * 1000);
+                            (ngx_current_msec - st->connect_start) * 1000,
+                            fcng_outage_lasts(&st->pool->outage,
+                                              ngx_http_fastcgi_ng_now()));
     }
 
     if (pause) {
@@ -502,6 +511,8 @@ ngx_http_fastcgi_ng_not_opened(ngx_http_fastcgi_ng_stream_t *st, ngx_err_t err)
         return NGX_AGAIN;
     }
 
+    /* told and counted here: peer.free must not do so again */
+    st->state = NGX_HTTP_FASTCGI_NG_FAILED;
     st->connect_err = 0;
     st->reserved = 0;
 
@@ -609,7 +620,7 @@ ngx_http_fastcgi_ng_resolve(ngx_http_fastcgi_ng_stream_t *st)
 
     if (resolver == NGX_NO_RESOLVER) {
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s no resolver defined to resolve \"%V\", "
+                      "%s: no resolver defined to resolve \"%V\", "
                       "write \"resolver ADDRESS;\" or an upstream of that "
                       "name",
                       fcng_msg_tag(FCNG_MSG_CONNECT), &ur->host);
@@ -656,7 +667,7 @@ ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver)
 
     if (resolver->state) {
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s %V could not be resolved (%i: %s)",
+                      "%s: %V could not be resolved (%i: %s)",
                       fcng_msg_tag(FCNG_MSG_CONNECT), &resolver->name,
                       resolver->state, ngx_resolver_strerror(resolver->state));
 
@@ -855,7 +866,7 @@ ngx_http_fastcgi_ng_pool_create(ngx_peer_connection_t *pc,
     pool->timer.handler = ngx_http_fastcgi_ng_pool_timer;
     pool->timer.cancelable = 1;
 
-    fcng_rate_init(&pool->log_limit, 1);
+    fcng_outage_init(&pool->outage);
 
     pool->next = ngx_http_fastcgi_ng_pools;
     ngx_http_fastcgi_ng_pools = pool;
@@ -929,6 +940,8 @@ ngx_http_fastcgi_ng_pools_sweep(void)
 void
 ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st)
 {
+    st->started = ngx_current_msec;
+
     fcng_pool_started(st->pool->fcng, &st->link->conn,
                       ngx_http_fastcgi_ng_now());
 
@@ -977,7 +990,7 @@ ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool)
 
         } else {
             ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                          "%s no connection to %V became free in time "
+                          "%s: no connection to %V became free in time "
                           "(fastcgi_ng_pool max_connections=%uD "
                           "queue_timeout=%uLms)",
                           fcng_msg_tag(FCNG_MSG_QUEUE), &pool->name,
@@ -1142,25 +1155,26 @@ ngx_http_fastcgi_ng_connect_facts(ngx_http_fastcgi_ng_pool_t *pool,
 }
 
 
-/* An application that is down would fill the log: once, then one a second. */
-
 static void
 ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err)
 {
     char                         hint[512], owner[128];
-    u_char                       errstr[NGX_MAX_ERROR_STR], *last;
-    ngx_log_t                   *log;
+    u_char                       errstr[NGX_MAX_ERROR_STR], *last, more[64];
+    uint64_t                     held_back;
+    enum fcng_msg                msg;
     fcng_connect_facts           facts;
     ngx_http_fastcgi_ng_pool_t  *pool;
 
     pool = st->pool;
-    log = st->connection.log;
 
-    pool->failures++;
     fcng_pool_count(pool->fcng, FCNG_COUNT_CONNECT);
 
-    if (!fcng_rate_allow(&pool->log_limit, ngx_http_fastcgi_ng_now())) {
+    msg = fcng_outage_failed(&pool->outage,
+                             (uint64_t) st->connect_start * 1000,
+                             ngx_http_fastcgi_ng_now(), &held_back);
+
+    if (msg == FCNG_MSG_COUNT) {
         return;
     }
 
@@ -1173,16 +1187,15 @@ ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
     last = ngx_strerror(err, errstr, sizeof(errstr) - 1);
     *last = '\0';
 
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "%s connect() to %V failed (%d: %s)%s%s",
-                  fcng_msg_tag(FCNG_MSG_CONNECT), &pool->name, err, errstr,
-                  hint[0] ? ": " : "", hint);
+    more[0] = '\0';
 
-    if (pool->log_limit.dropped) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "%s the application at %V is down, %ui attempts have "
-                      "failed", fcng_msg_tag(FCNG_MSG_DOWN), &pool->name,
-                      pool->failures);
-        pool->log_limit.dropped = 0;
+    if (held_back) {
+        ngx_snprintf(more, sizeof(more), " (%uL lines like this one held "
+                     "back)%Z", held_back);
     }
+
+    ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
+                  "%s: connect() to %V failed (%d: %s)%s%s%s",
+                  fcng_msg_tag(msg), &pool->name, err, errstr,
+                  hint[0] ? ": " : "", hint, more);
 }

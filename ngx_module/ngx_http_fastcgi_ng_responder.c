@@ -380,6 +380,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         timeout->event.log = r->connection->log;
         timeout->event.handler = ngx_http_fastcgi_ng_timeout_handler;
 
+        timeout->start = ngx_current_msec;
         ctx->timeout = timeout;
 
         ngx_add_timer(&timeout->event, conf->request_timeout);
@@ -707,8 +708,9 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         if (err != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "%s upstream sent invalid header: %s",
+                          "%s: upstream sent invalid header: %s",
                           ngx_http_fastcgi_ng_tag(err), fcng_strerror(err));
+            ctx->bad_head = 1;
             return NGX_HTTP_UPSTREAM_INVALID_HEADER;
         }
 
@@ -801,6 +803,13 @@ ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     if (ctx->timeout && ctx->timeout->event.timer_set) {
         ngx_del_timer(&ctx->timeout->event);
+    }
+
+    if (ctx->stream && ctx->stream->state == NGX_HTTP_FASTCGI_NG_OVER
+        && ctx->head.done && rc == NGX_HTTP_BAD_GATEWAY)
+    {
+        /* the body ended before its Content-Length */
+        ctx->bad_head = 1;
     }
 
     /* the client has what it wants, the application may not have ended yet */

@@ -479,7 +479,7 @@ ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
 {
     static ngx_str_t  busy = ngx_string(
         "Status: 503 Service Temporarily Unavailable" CRLF
-        "Retry-After: 1" CRLF
+        "Retry-After: " FCNG_RETRY_AFTER CRLF
         "Content-Type: text/html" CRLF CRLF
         "<html>" CRLF
         "<head><title>503 Service Temporarily Unavailable</title></head>" CRLF
@@ -523,9 +523,10 @@ ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, NGX_ETIMEDOUT,
-                  "%s the request took longer than "
-                  "fastcgi_ng_request_timeout",
-                  fcng_msg_tag(FCNG_MSG_TIMEOUT));
+                  "%s: the request has taken %M ms "
+                  "(fastcgi_ng_request_timeout)",
+                  fcng_msg_tag(FCNG_MSG_TIMEOUT),
+                  ngx_current_msec - ctx->timeout->start);
 
     u->peer.tries = 0;
 
@@ -763,7 +764,7 @@ ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     ctx->answered = 1;
-    ctx->first_byte_time = ngx_current_msec - st->start;
+    ctx->first_byte_time = ngx_current_msec - st->started;
 
     st->request->upstream->peer.cached = 0;
 
@@ -793,14 +794,14 @@ ngx_http_fastcgi_ng_stderr_line(ngx_http_fastcgi_ng_stream_t *st,
     {
         if (conf->stderr_limit.dropped) {
             ngx_log_error(conf->stderr_level, log, 0,
-                          "%s %uL lines of the application's stderr were "
+                          "%s: %uL lines of the application's stderr were "
                           "held back", fcng_msg_tag(FCNG_MSG_STDERR),
                           conf->stderr_limit.dropped);
             conf->stderr_limit.dropped = 0;
         }
 
         ngx_log_error(conf->stderr_level, log, 0,
-                      "%s STDERR: %V",
+                      "%s: STDERR: %V",
                       fcng_msg_tag(FCNG_MSG_STDERR), &text);
     }
 
@@ -990,7 +991,7 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
     case FCNG_OK:
         if (ev->app_status) {
             ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "%s the application ended with status %uD",
+                          "%s: the application ended with status %uD",
                           fcng_msg_tag(FCNG_MSG_APP_STATUS), ev->app_status);
         }
 
@@ -998,14 +999,14 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 
     case FCNG_ERR_UNKNOWN_ROLE:
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "%s the application does not know the role Responder "
+                      "%s: the application does not know the role Responder "
                       "that \"fastcgi_ng_pass\" asks for",
                       ngx_http_fastcgi_ng_tag(ev->error));
         ctx->signal = NGX_ERROR;
         break;
 
     default:
-        ngx_log_error(NGX_LOG_ERR, log, 0, "%s the application refused: %s",
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s: the application refused: %s",
                       ngx_http_fastcgi_ng_tag(ev->error),
                       fcng_strerror(ev->error));
 
@@ -1073,7 +1074,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
     {
         st->stale = 1;
         ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "%s the kept connection was closed",
+                      "%s: the kept connection was closed",
                       fcng_msg_tag(FCNG_MSG_STALE));
 
     } else if (!fcng_request_answered(st->fcng)
@@ -1081,7 +1082,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
                && ngx_http_fastcgi_ng_repeat(st))
     {
         ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "%s %s, before the response: the request is sent again",
+                      "%s: %s, before the response: the request is sent again",
                       fcng_msg_tag(FCNG_MSG_STALE), fcng_strerror(err));
 
     } else {
@@ -1089,7 +1090,12 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
         in.len = link->buffer ? link->fed : 0;
         hint[0] = '\0';
 
-        if (err != FCNG_ERR_CLOSED) {
+        if (err == FCNG_ERR_CLOSED) {
+            fcng_hint_closed(hint, sizeof(hint),
+                      st->pool->sockaddr.sockaddr.sa_family == AF_UNIX,
+                      fcng_request_answered(st->fcng));
+
+        } else {
             fcng_hint_protocol(hint, sizeof(hint), in);
         }
 
@@ -1097,7 +1103,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
                 : st->received ? "in the response's head"
                 : "before the response";
 
-        ngx_log_error(NGX_LOG_ERR, log, 0, "%s %s, %s%s%s",
+        ngx_log_error(NGX_LOG_ERR, log, 0, "%s: %s, %s%s%s",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err), where,
                       hint[0] ? ": " : "", hint);
     }
@@ -1197,7 +1203,7 @@ ngx_http_fastcgi_ng_check_length(ngx_http_fastcgi_ng_stream_t *st)
     length = st->received - (off_t) head->size;
 
     if (length < (off_t) head->content_length) {
-        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s %s",
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s: %s",
                       ngx_http_fastcgi_ng_tag(FCNG_ERR_BODY_SHORT),
                       fcng_strerror(FCNG_ERR_BODY_SHORT));
     }
@@ -1221,7 +1227,7 @@ ngx_http_fastcgi_ng_tell_end(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
     if (ctx->signal == 0 && st->state == NGX_HTTP_FASTCGI_NG_OVER
         && !ctx->head.done)
     {
-        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s %s",
+        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0, "%s: %s",
                       ngx_http_fastcgi_ng_tag(FCNG_ERR_HEAD_MISSING),
                       fcng_strerror(FCNG_ERR_HEAD_MISSING));
         ctx->signal = NGX_HTTP_UPSTREAM_INVALID_HEADER;
@@ -1484,7 +1490,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     if (rc != FCNG_OK) {
         st->fcng = NULL;
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s the request cannot be sent: %s",
+                      "%s: the request cannot be sent: %s",
                       ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
 
         if (rc == FCNG_ERR_PARAM_SIZE || rc == FCNG_ERR_PARAM_ENCODING) {
@@ -1546,7 +1552,7 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
 
         if (rc != FCNG_OK) {
             ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                          "%s the request cannot be sent: %s",
+                          "%s: the request cannot be sent: %s",
                           ngx_http_fastcgi_ng_tag(rc), fcng_strerror(rc));
             return NGX_ERROR;
         }
@@ -1580,7 +1586,7 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
         /* nothing left: whatever the method, it may be sent elsewhere */
 
         ngx_log_error(NGX_LOG_INFO, st->connection.log, 0,
-                      "%s the %sconnection was closed, another one is used",
+                      "%s: the %sconnection was closed, another one is used",
                       fcng_msg_tag(FCNG_MSG_STALE),
                       ctx->reused ? "kept " : "");
         fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);

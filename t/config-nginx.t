@@ -97,7 +97,7 @@ my @refused = (
         qr/"sure" in "fastcgi_ng_check_script" .*must be "on" or "off"/],
     ['a buffering that is none', "\@fastcgi_ng_buffering 8k;\n$pass",
         qr/"8k" in "fastcgi_ng_buffering" .*must be "on" or "off"/],
-    ['a head too small', "\@fastcgi_ng_header_max_size 100;\n$pass",
+    ['a head too small', "\@fastcgi_ng_header_max_size 255;\n$pass",
         qr/must be between 256 and 16m, its default is 64k/],
     ['a head too large', "\@fastcgi_ng_header_max_size 1g;\n$pass",
         qr/"1g", write a size, as 16k or 1m/],
@@ -152,7 +152,19 @@ my @refused = (
         . "\@fastcgi_ng_cache none;\n$pass\n}",
         qr/incompatible with "fastcgi_ng_store", remove one of them/],
     ['a pass in the server', "}\nserver {\n\@$pass",
-        qr/"fastcgi_ng_pass" directive is not allowed here/, 'bare'],
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location, as in "location \/ \{ fastcgi_ng_pass/,
+        'bare'],
+    ['a pass in a condition of the server',
+        "}\nserver {\nif (\$arg_a) {\n\@$pass\n}",
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location/,
+        'bare'],
+    ['a pass in an upstream', "}\nupstream x {\nserver 127.0.0.1:9000;\n"
+        . "\@$pass\n}\nserver {\n",
+        qr/"fastcgi_ng_pass" is not allowed here, write it in a location/,
+        'bare'],
+    ['a status page in the server', "}\nserver {\n\@fastcgi_ng_status;",
+        qr/"fastcgi_ng_status" is not allowed here, .*"location = \/fastcgi/,
+        'bare'],
 );
 
 my $missing = FCNG::Host::Nginx->missing;

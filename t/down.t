@@ -9,6 +9,7 @@ use FCNG::App;
 use FCNG::HTTP ();
 use FCNG::Hosts;
 use Test::More;
+use Time::HiRes qw(time);
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
@@ -32,12 +33,20 @@ FCNG::Hosts->each(sub {
         my @lines = grep { /FCNG0(?:01|16)/ } split /\n/, $host->new_log;
         ok(@lines >= 1 && @lines <= 7, 'in a few lines: ' . @lines)
             or diag(join "\n", @lines);
-        like($lines[0] // '', qr/connect\(\) to \Q@{[$app->address]}\E failed/,
-            'with its address');
+        my @down = grep { /FCNG016/ } @lines;
+        is(scalar @down, 1, 'one says that it is down');
+        like($down[0] // '',
+            qr/FCNG016: .*connect\(\) to \Q@{[$app->address]}\E failed.*start/,
+            'where, and what to do');
+        # One that is known to be away is not waited for.
+        my $start = time;
+        is($host->get('/app/x', seconds => 5)->{status}, $failed, 'one more')
+            for 1 .. 3;
+        cmp_ok(time - $start, '<', 0.8, 'each fails at once');
         $app->start;
         is($host->get('/app/x', seconds => 5)->{status}, 200, 'it is back');
         like($host->wait_log(qr/FCNG017/) // '',
-            qr/is back\b.*\b30\b.*attempts/,
+            qr/warn(?:ing)?\].*FCNG017: .*application is back; 33 attempts/,
             'and the log says what it has cost');
         $host->get('/app/x') for 1 .. 5;
         is(scalar(() = $host->new_log =~ /FCNG017/g), 1, 'once');

@@ -129,7 +129,7 @@ FCNG::Hosts->each(sub {
             unlike($r->{error} // '', qr/timeout/, "$what: and ends");
         }
         is($r->{body}, 'body', "$what: body") if $status == 200;
-        ok($r->header('Retry-After'), "$what: Retry-After")
+        is($r->header('Retry-After'), 1, "$what: Retry-After")
             if $status == 503;
         if ($log) {
             my $line = $host->wait_log($log);

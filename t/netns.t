@@ -13,7 +13,6 @@ use FCNG::Util qw(find_tool wait_until spawn spew tmpdir run_bounded top
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my @hosts = (only => 'apache');
 
 my %tool = map { $_ => find_tool($_) } qw(unshare nsenter ip mount);
 for my $name (sort keys %tool) {
@@ -37,10 +36,14 @@ sub run {
 
 sub net { readlink "/proc/$_[0]/ns/net" }
 
-# A host behind a cable: $n gives it its network.
+# A host behind a cable: each has a network of its own, as its kernel may
+# take a while to forget the one before.
+my $networks = 0;
+
 sub remote {
-    my ($n) = @_;
-    my $self = { n => $n, address => "10.231.$n.2", link => "v$n" };
+    my ($name) = @_;
+    my $n = ++$networks;
+    my $self = { name => $name, address => "10.231.$n.2", link => "v$n" };
     $self->{pid} = spawn({}, $tool{unshare}, '--net', 'sleep', 600);
     my $ours = net($$);
     wait_until(5, sub { (net($self->{pid}) // $ours) ne $ours })
@@ -62,30 +65,34 @@ sub inside {
 
 my $program = <<'PERL';
 use FCNG::App;
-my ($host, $n) = @ARGV;
+my ($host, $name) = @ARGV;
 my $app = FCNG::App->new(listen => 'tcp', host => $host, port => 9000,
     quiet => 1, request => sub {
         select undef, undef, undef, 0.005;
-        $_[0]->text("host $n");
+        $_[0]->text("host $name");
     });
 sleep;
 PERL
 
 sub start {
     my ($self) = @_;
-    $self->{app} = spawn({ log => "$ENV{TMPDIR}/netns.log" },
+    $self->{app} = spawn({ log => tmpdir() . '/log' },
         $tool{nsenter}, '-t', $self->{pid}, '-n', $^X,
         '-I' . top() . '/t/lib', '-e', $program, $self->{address},
-        $self->{n});
+        $self->{name});
     wait_until(10, sub {
         IO::Socket::INET->new(PeerAddr => $self->{address},
             PeerPort => 9000, Timeout => 1);
-    }) or die "host $self->{n} does not listen\n";
+    }) or die "host $self->{name} does not listen\n";
     return $self;
 }
 
 sub stop { FCNG::Util::end_child($_[0]{app}, 'TERM') }
 sub cable { inside($_[0], $tool{ip}, qw(link set e0), $_[1]) }
+
+my $names = tmpdir() . '/hosts';
+
+sub name_is { spew($names, "127.0.0.1 localhost\n$_[0]{address} app.test\n") }
 
 # Who answers, of so many requests.
 sub answers {
@@ -96,18 +103,19 @@ sub answers {
 }
 
 run($tool{ip}, qw(link set lo up));
-my $names = tmpdir() . '/hosts';
-spew($names, "127.0.0.1 localhost\n10.231.1.2 app.test\n");
+spew($names, '');
 chmod 0644, $names;
 run($tool{mount}, '--bind', $names, '/etc/hosts');
 $ENV{TMPDIR} ||= '/tmp';
 
-FCNG::Hosts->each(@hosts, workers => 2, sub {
+FCNG::Hosts->each(workers => 2, sub {
     my ($host) = @_;
     my @remote = map { remote($_) } 1 .. 3;
+    name_is($remote[0]);
     my %quick = (connect_timeout => '300ms', read_timeout => '700ms');
     $host->location('/app/', apps => [map { "$_->{address}:9000" } @remote],
-        pool => { fail_timeout => '500ms' }, options => \%quick);
+        $host->is_nginx ? () : (pool => { fail_timeout => '500ms' }),
+        server => 'fail_timeout=1s', options => \%quick);
     # Each process knows the name before it moves.
     $host->location('/name/', address => 'app.test:9000',
         pool => { max_idle => 0 }, options => \%quick);
@@ -141,7 +149,9 @@ FCNG::Hosts->each(@hosts, workers => 2, sub {
 
     # The name's host goes away; the name moves.
     stop($remote[0]);
-    spew($names, "127.0.0.1 localhost\n10.231.3.2 app.test\n");
+    name_is($remote[2]);
+    # nginx reads names with its configuration (t/nginx-names.t: a resolver).
+    $host->reload if $host->is_nginx;
     is(join(' ', keys %{ answers($host, '/name/x', 8) }), 'host 3',
         'a name that has moved is asked anew');
 });

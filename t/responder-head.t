@@ -133,11 +133,17 @@ FCNG::Hosts->each(sub {
             $r->note('loop');
             return $r->answer("Location: /app/loop\r\n\r\n");
         }
+        # A head of |n| bytes.
+        return $r->answer($type . 'X-Long: ' . 'x' x ($n - length($type) - 12)
+            . "\r\n\r\nbody") if $how eq 'head';
         return $r->answer("Status: $n\r\n${type}ETag: \"x\"\r\n"
             . ($n == 204 ? '' : "Content-Length: 4\r\n") . "\r\nbody")
             if $how eq 'bodiless';
     });
-    $host->location('/app/', app => $app)->start;
+    $host->location('/app/', app => $app);
+    $host->location('/small/', app => $app,
+        options => { header_max_size => 256 });
+    $host->start;
 
     for my $name (sort keys %good) {
         my (undef, $status, $body, $fields) = @{ $good{$name} };
@@ -161,6 +167,9 @@ FCNG::Hosts->each(sub {
             "$name: the log says why");
         unlike($r->{body}, qr/^x$/m, "$name: nothing of it gets out");
     }
+
+    is($host->get('/small/head256')->{status}, 200, 'a head of 256 bytes');
+    is($host->get('/small/head257')->{status}, 502, 'one more than allowed');
 
     my $client = $host->client;
     my $text = $good{'location with status'}[0];

@@ -62,7 +62,24 @@ FCNG::Hosts->each(log_level => 'info', sub {
     is($r->{status}, $host->is_nginx ? 502 : 503, 'one that stays away');
     my $took = time - $start;
     ok($took > 0.9 && $took < 2, 'is waited for a second') or diag($took);
+    # Nor for another second by each request, until it is up again.
+    $start = time;
+    isnt($host->get('/app/x', seconds => 5)->{status}, 200, 'still away')
+        for 1 .. 3;
+    cmp_ok(time - $start, '<', 0.8, 'and not waited for again');
     $app->start;
+    is($host->get('/app/x', seconds => 5)->{body}, 'x ', 'it is back');
+    $app->wait_idle;
+    $app->stop;
+    my $client = $host->client;
+    $client->send(FCNG::HTTP::head('GET', '/app/x', close => 1));
+    sleep 0.3;
+    $app->start;
+    is($client->response(seconds => 5)->{body}, 'x ',
+        'the next restart is waited for');
+    $client->close;
+    $app->wait_idle;
+    $app->restart; # the one that began meanwhile has the client's socket too
     # A GET that had no answer is sent once more, after a pause; a POST
     # may have been done.
     $r = $host->get('/app/once1', seconds => 5);

@@ -11,7 +11,6 @@ use FCNG::Wire qw(record end_request);
 use Test::More;
 use Time::HiRes qw(time);
 
-my @hosts = (only => 'apache');
 
 my @gauges = qw(connections idle waiting active);
 my @outcomes = qw(complete aborted stale timeouts closed_early
@@ -113,8 +112,9 @@ sub ends {
     }
     $host->post('/overloaded/overloaded', 'x');
     is(counted(at_rest($host, $apps->{overloaded}->address)),
-        'opened=2 requests=2 retried=1 refused=2',
-        'OVERLOADED: tried again, then refused');
+        $host->is_nginx ? 'opened=1 requests=1 refused=1'
+            : 'opened=2 requests=2 retried=1 refused=2',
+        'OVERLOADED: refused, in Apache after another try');
     $host->get('/nobody/x');
     is(counted(at_rest($host, $closed)), 'connect_errors=1',
         'nobody listens: connect_errors');
@@ -197,14 +197,23 @@ sub queue {
     $holder->close;
 }
 
+# A worker of nginx knows an address when it has been asked for it.
+sub is_there {
+    my ($host, $row, $what) = @_;
+    my $workers = () = $host->workers;
+    return cmp_ok($row->{processes}, '<=', $workers, $what)
+        if $host->is_nginx;
+    return is($row->{processes}, $workers, $what);
+}
+
 # What becomes of the numbers of processes that end.
 sub processes {
     my ($host) = @_;
     my $app = app();
     $host->location('/app/', app => $app, pool => { idle_timeout => '4s' });
     # The same address and limits, written in another way.
-    $host->location('/same/', address => 'unix:/' . $app->path,
-        pool => { idle_timeout => '4000ms' });
+    $host->location('/same/', address => ($host->is_apache ? 'unix:/' : 'unix:')
+        . $app->path, pool => { idle_timeout => '4000ms' });
     $host->status_at('/status');
     $host->start;
     my $address = $app->address;
@@ -216,19 +225,22 @@ sub processes {
     my $row = at_rest($host, $address);
     is(keys %{ $host->status }, 1, 'one address, however it is written');
     like(counted($row), qr/requests=30 complete=30/, 'all processes count');
-    is($row->{connections}, 3, 'a connection for each client');
-    is($row->{idle}, 3, 'which are idle');
-    is($row->{processes}, scalar(() = $host->workers), 'every process is there');
+    # A worker of nginx may have served all of them, by one connection.
+    my ($opened, $closed) = $app->counts;
+    is($row->{connections}, $host->is_nginx ? $opened - $closed : 3,
+        'connections that the application sees');
+    is($row->{idle}, $row->{connections}, 'which are idle');
+    is_there($host, $row, 'every process is there');
     $_->close for @clients;
 
     ok($host->reload, 'reload');
     $row = at_rest($host, $address);
-    is($row->{processes}, scalar(() = $host->workers), 'those of now are there');
+    is_there($host, $row, 'those of now are there');
     is($row->{complete}, 30, 'nothing is forgotten');
     is($row->{connections}, 0, 'nor held');
     $host->get('/app/x');
     my %old = map { $_ => 1 } $host->workers;
-    $host->expect(qr/exit signal Killed/);
+    $host->expect(qr/exit signal Killed|exited on signal 9/);
     kill KILL => keys %old;
     ok(wait_until(10, sub {
         my @now = $host->workers;
@@ -237,11 +249,11 @@ sub processes {
     $row = at_rest($host, $address);
     is($row->{complete}, 31, 'the numbers outlive them');
     is($row->{connections}, 0, 'their connections are not counted');
-    is($row->{processes}, scalar(() = $host->workers), 'nor the processes');
+    is_there($host, $row, 'nor the processes');
     $host->baseline;
 }
 
-FCNG::Hosts->each(@hosts, sub {
+FCNG::Hosts->each(sub {
     my ($host) = @_;
     my %apps = map { $_ => app() } qw(x bad short role garbage dies stalls
         overloaded drops leaves);

@@ -143,7 +143,18 @@ my @places = (
         what => 'an application that closes at once',
         app => sub { FCNG::App->new(connection => sub { $_[0]->close }) },
         status => { nginx => 502, apache => 502 },
-        says => 'FCNG004...the application closed the connection' },
+        says => 'FCNG004...the application closed the connection before'
+            . ' END_REQUEST, before the response: it crashed, was killed or'
+            . ' took too long, or is no FastCGI application; look into its own'
+            . ' log (php-fpm: request_terminate_timeout' },
+    { name => 'others',
+        what => 'an application that serves others',
+        app => sub { FCNG::App->new(listen => 'tcp',
+            connection => sub { $_[0]->close }) },
+        status => { nginx => 502, apache => 502 },
+        says => 'FCNG004...the application closed the connection...or serves'
+            . ' other addresses only (php-fpm: listen.allowed_clients;'
+            . ' FCGI_WEB_SERVER_ADDRS); look into its own log' },
 );
 
 sub pattern {

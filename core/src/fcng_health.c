@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which of several servers is asked: passive health and the least busy one.
+ * Which of several servers is asked: passive health and the least busy one;
+ * and what is known of an address that takes no connection.
  */
 #include "fcng_int.h"
 
 #define DOUBLED_MAX 3 /* eight times fail_timeout */
+#define OUTAGE_LINES 5 /* a second */
+#define OUTAGE_KNOWN (10 * 1000000ull)
 
 enum fcng_health_state fcng_health_state(const fcng_health *health,
                                          uint64_t now_us)
@@ -108,4 +111,42 @@ size_t fcng_health_choose(const fcng_candidate *candidate, size_t n,
         }
     }
     return best;
+}
+
+/* --- an address that takes no connection --- */
+
+void fcng_outage_init(fcng_outage *outage)
+{
+    *outage = (fcng_outage){ .failures = 0 };
+    fcng_rate_init(&outage->rate, OUTAGE_LINES);
+}
+
+enum fcng_msg fcng_outage_failed(fcng_outage *outage, uint64_t since_us,
+                                 uint64_t now_us, uint64_t *held_back)
+{
+    bool first = outage->failures++ == 0;
+    bool allowed = fcng_rate_allow(&outage->rate, now_us);
+    outage->since_us = first ? since_us
+                             : FCNG_MIN(outage->since_us, since_us);
+    outage->failed_us = now_us;
+    *held_back = first ? 0 : outage->rate.dropped;
+    if (!first && !allowed) {
+        return FCNG_MSG_COUNT;
+    }
+    outage->rate.dropped = 0;
+    return first ? FCNG_MSG_DOWN : FCNG_MSG_CONNECT;
+}
+
+uint64_t fcng_outage_over(fcng_outage *outage)
+{
+    uint64_t failures = outage->failures;
+    outage->failures = 0;
+    return failures;
+}
+
+bool fcng_outage_lasts(const fcng_outage *outage, uint64_t now_us)
+{
+    return outage->failures > 0
+           && now_us - outage->since_us >= FCNG_RESTART_US
+           && now_us - outage->failed_us < OUTAGE_KNOWN;
 }

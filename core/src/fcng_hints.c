@@ -152,3 +152,21 @@ void fcng_hint_protocol(char *out, size_t len, fcng_str in)
     fcng_sentence_init(&s, out, len);
     fcng_sentence_add(&s, stranger(in));
 }
+
+/* PHP-FPM and libfcgi take a connection first and then look whose it is. */
+void fcng_hint_closed(char *out, size_t len, bool is_unix, bool answered)
+{
+    fcng_sentence s;
+    fcng_sentence_init(&s, out, len);
+    fcng_sentence_add(&s, answered
+                              ? "it crashed, was killed or took too long"
+                              : "it crashed, was killed or took too long, or");
+    if (!answered) {
+        fcng_sentence_add(&s, is_unix ? " is no FastCGI application"
+                                      : " serves other addresses only"
+                                        " (php-fpm: listen.allowed_clients;"
+                                        " FCGI_WEB_SERVER_ADDRS)");
+    }
+    fcng_sentence_add(&s, "; look into its own log (php-fpm:"
+                          " request_terminate_timeout)");
+}

@@ -27,6 +27,9 @@
    for a fair turn, large enough to be cheap. */
 #define FCNG_TURN 16384
 
+/* What an application that is being restarted is given time for. */
+#define FCNG_RESTART_US 1000000ull
+
 /* So much is framed ahead of what the host has written. */
 #define FCNG_QUEUE_AHEAD 65536
 

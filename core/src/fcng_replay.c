@@ -14,7 +14,6 @@
 #define MS 1000ull
 #define PAUSE_FIRST (5 * MS)
 #define PAUSE_MAX (100 * MS)
-#define RESTART (1000 * MS)
 
 bool fcng_method_idempotent(fcng_str method)
 {
@@ -84,12 +83,13 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
 }
 
 uint64_t fcng_connect_pause(enum fcng_connect_cause cause, bool is_unix,
-                            unsigned failures, uint64_t elapsed_us)
+                            unsigned failures, uint64_t elapsed_us,
+                            bool lasts)
 {
     bool restarts = cause == FCNG_CONNECT_REFUSED
                     || cause == FCNG_CONNECT_MISSING;
     if (!is_unix || (!restarts && cause != FCNG_CONNECT_BACKLOG)
-        || (restarts && elapsed_us >= RESTART)) {
+        || (restarts && (lasts || elapsed_us >= FCNG_RESTART_US))) {
         return 0;
     }
     uint64_t pause = PAUSE_FIRST;

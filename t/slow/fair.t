@@ -14,7 +14,6 @@ use List::Util qw(sum min);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my @hosts = (only => 'apache');
 my $seconds = $ENV{FAIR_SECONDS} // 30;
 
 my $file = (glob '/etc/php/*/fpm/pool.d/www.conf')[0];
@@ -50,7 +49,7 @@ sub at {
     return (sort { $a <=> $b } @times)[$part * $#times];
 }
 
-FCNG::Hosts->each(@hosts, workers => 4, threads => 32, sub {
+FCNG::Hosts->each(workers => 4, threads => 32, sub {
     my ($host) = @_;
     my $php = FCNG::Programs->php_fpm(pool_file => $file);
     $host->file('x.php', '<?php $x = 0; for ($i = 0; $i < 100000; $i++)'

@@ -178,6 +178,58 @@ static void test_the_last_one_is_never_locked_out(void **state)
     assert_int_equal(fcng_health_choose(c, 2, 0), 1);
 }
 
+static void test_an_outage_is_told_once_and_then_seldom(void **state)
+{
+    (void)state;
+    fcng_outage o;
+    uint64_t held = 99;
+    fcng_outage_init(&o);
+    assert_int_equal(fcng_outage_over(&o), 0);
+    assert_int_equal(fcng_outage_failed(&o, T0, T0, &held), FCNG_MSG_DOWN);
+    assert_int_equal(held, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(fcng_outage_failed(&o, T0, T0, &held),
+                         FCNG_MSG_CONNECT);
+    }
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(fcng_outage_failed(&o, T0, T0, &held),
+                         FCNG_MSG_COUNT);
+    }
+    assert_int_equal(fcng_outage_failed(&o, T0, T0 + SECOND, &held),
+                     FCNG_MSG_CONNECT);
+    assert_int_equal(held, 7);
+    assert_int_equal(fcng_outage_over(&o), 13);
+    assert_int_equal(fcng_outage_over(&o), 0);
+    /* going down again is told, however soon */
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(fcng_outage_failed(&o, T0, T0 + SECOND, &held),
+                         FCNG_MSG_DOWN);
+        assert_int_equal(fcng_outage_over(&o), 1);
+    }
+}
+
+static void test_an_outage_that_lasts(void **state)
+{
+    (void)state;
+    fcng_outage o;
+    uint64_t held;
+    fcng_outage_init(&o);
+    assert_false(fcng_outage_lasts(&o, T0));
+    fcng_outage_failed(&o, T0, T0 + 10, &held);
+    assert_false(fcng_outage_lasts(&o, T0 + SECOND - 1));
+    assert_true(fcng_outage_lasts(&o, T0 + SECOND));
+    /* somebody has tried for longer */
+    fcng_outage_failed(&o, T0 - SECOND, T0 + 20, &held);
+    assert_true(fcng_outage_lasts(&o, T0 + 20));
+    /* it may have come and gone since */
+    assert_true(fcng_outage_lasts(&o, T0 + 19 + 10 * SECOND));
+    assert_false(fcng_outage_lasts(&o, T0 + 20 + 10 * SECOND));
+    fcng_outage_over(&o);
+    assert_false(fcng_outage_lasts(&o, T0 + 20));
+    fcng_outage_failed(&o, T0 + 30, T0 + 30, &held);
+    assert_false(fcng_outage_lasts(&o, T0 + 30));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_down_for_a_time),
     cmocka_unit_test(test_one_request_probes),
@@ -188,6 +240,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_least_busy_and_ties_by_turn),
     cmocka_unit_test(test_room_before_waiting_before_the_down),
     cmocka_unit_test(test_the_last_one_is_never_locked_out),
+    cmocka_unit_test(test_an_outage_is_told_once_and_then_seldom),
+    cmocka_unit_test(test_an_outage_that_lasts),
 };
 
 UNIT_MAIN(tests)

@@ -153,6 +153,23 @@ static void test_strangers_are_known_by_their_first_bytes(void **state)
     }
 }
 
+static void test_closed_tells_where_to_look(void **state)
+{
+    (void)state;
+    for (int is_unix = 0; is_unix < 2; is_unix++) {
+        for (int answered = 0; answered < 2; answered++) {
+            fcng_hint_closed(out, sizeof(out), is_unix, answered);
+            assert_true(strlen(out) < 200);
+            assert_non_null(strstr(out, "crashed, was killed"));
+            assert_non_null(strstr(out, "its own log (php-fpm: request_t"));
+            assert_int_equal(strstr(out, "listen.allowed_clients") != NULL,
+                             !is_unix && !answered);
+            assert_int_equal(strstr(out, "no FastCGI") != NULL,
+                             is_unix && !answered);
+        }
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_denied_tells_owner_mode_and_process),
     cmocka_unit_test(test_denied_on_the_way_to_the_socket),
@@ -160,6 +177,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_others),
     cmocka_unit_test(test_a_small_place_is_filled_and_terminated),
     cmocka_unit_test(test_strangers_are_known_by_their_first_bytes),
+    cmocka_unit_test(test_closed_tells_where_to_look),
 };
 
 UNIT_MAIN(tests)

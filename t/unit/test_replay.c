@@ -216,21 +216,28 @@ static void test_connecting_again(void **state)
             FCNG_CONNECT_MISSING };
     for (size_t i = 0; i < 3; i++) {
         for (unsigned n = 0; n < 8; n++) {
-            assert_int_equal(fcng_connect_pause(causes[i], true, n + 1, 0),
+            assert_int_equal(fcng_connect_pause(causes[i], true, n + 1, 0,
+                                                false),
                              ms[n] * 1000);
         }
         assert_int_equal(
-            fcng_connect_pause(causes[i], true, 20, SECOND - 1), 100000);
-        assert_int_equal(fcng_connect_pause(causes[i], false, 1, 0), 0);
+            fcng_connect_pause(causes[i], true, 20, SECOND - 1, false),
+            100000);
+        assert_int_equal(fcng_connect_pause(causes[i], false, 1, 0, false),
+                         0);
         assert_int_equal(
-            fcng_connect_pause(causes[i], true, 30, SECOND),
+            fcng_connect_pause(causes[i], true, 30, SECOND, false),
             causes[i] == FCNG_CONNECT_BACKLOG ? 100000 : 0);
+        /* it has been away for longer than a restart takes */
+        assert_int_equal(fcng_connect_pause(causes[i], true, 1, 0, true),
+                         causes[i] == FCNG_CONNECT_BACKLOG ? 5000 : 0);
     }
     for (int cause = FCNG_CONNECT_OTHER; cause <= FCNG_CONNECT_NO_ROUTE;
          cause++) {
         if (cause != FCNG_CONNECT_BACKLOG && cause != FCNG_CONNECT_REFUSED
             && cause != FCNG_CONNECT_MISSING) {
-            assert_int_equal(fcng_connect_pause(cause, true, 1, 0), 0);
+            assert_int_equal(fcng_connect_pause(cause, true, 1, 0, false),
+                             0);
         }
     }
 }

@@ -336,6 +336,11 @@ typedef struct fcng_head {
     uint64_t body;           /* bytes let through by fcng_head_body() */
 } fcng_head;
 
+/* What a head may be limited to, and what it is by default. */
+#define FCNG_HEAD_SIZE_MIN 256
+#define FCNG_HEAD_SIZE_MAX (16 * 1024 * 1024)
+#define FCNG_HEAD_SIZE_DEFAULT 65536
+
 /* |max_size| bounds the whole head in bytes.  Errors: none. */
 void fcng_head_init(fcng_head *head, size_t max_size);
 
@@ -777,10 +782,12 @@ enum fcng_connect_cause {
  * at least one; |elapsed_us|: since the first one was made.  A full backlog is
  * waiting, not failing (the host's connect timeout bounds it); a Unix socket
  * that is missing or refuses is what an application that restarts looks like,
- * for a second.  Only for the last server that there is to try.
+ * for a second, unless it |lasts| (fcng_outage_lasts()).  Only for the last
+ * server that there is to try.
  */
 uint64_t fcng_connect_pause(enum fcng_connect_cause cause, bool is_unix,
-                            unsigned failures, uint64_t elapsed_us);
+                            unsigned failures, uint64_t elapsed_us,
+                            bool lasts);
 
 /* Whether a method may be repeated: GET, HEAD, PUT, DELETE, OPTIONS, TRACE
    (RFC 9110 section 9.2.2). */
@@ -790,6 +797,10 @@ bool fcng_method_idempotent(fcng_str method);
    502, 503, 504, 500 or 400; |refused| is the host's convention for "no live
    server" (nginx 502, Apache 503). */
 unsigned fcng_http_status(int err, unsigned refused);
+
+/* Seconds, for the field of this name in each 503 that is no "no live server":
+   who is refused because others are served may soon come again. */
+#define FCNG_RETRY_AFTER "1"
 
 /* --------------------------------------------------------------- pool --- */
 
@@ -1338,6 +1349,10 @@ void fcng_hint_connect(char *out, size_t len, const fcng_connect_facts *facts);
  */
 void fcng_hint_protocol(char *out, size_t len, fcng_str in);
 
+/* Where to look when the application closed the connection before
+   END_REQUEST.  |answered|: after a byte of an answer. */
+void fcng_hint_closed(char *out, size_t len, bool is_unix, bool answered);
+
 /* STDERR of one request -> whole lines for the log. */
 #define FCNG_LINE_MAX 2048
 typedef struct fcng_lines {
@@ -1373,6 +1388,34 @@ void fcng_rate_init(fcng_rate *rate, uint64_t per_second);
 /* True: go on (rate->dropped then tells how many were held back before; set it
    to 0 after telling). */
 bool fcng_rate_allow(fcng_rate *rate, uint64_t now_us);
+
+/* An address that takes no connection, as one process sees it. */
+typedef struct fcng_outage {
+    /* private */
+    uint64_t failures;  /* 0: it takes connections, for all that is known */
+    uint64_t since_us;
+    uint64_t failed_us; /* the last one */
+    fcng_rate rate;
+} fcng_outage;
+
+void fcng_outage_init(fcng_outage *outage);
+
+/*
+ * Connecting failed, tried since |since_us|.  How the line about it begins:
+ * FCNG_MSG_DOWN for the first one, later ones FCNG_MSG_CONNECT, at most five
+ * a second; FCNG_MSG_COUNT: no line.  *held_back: how many there were of those
+ * before this line.
+ */
+enum fcng_msg fcng_outage_failed(fcng_outage *outage, uint64_t since_us,
+                                 uint64_t now_us, uint64_t *held_back);
+
+/* It took a connection.  How many attempts had failed (then FCNG_MSG_UP is
+   due), or 0. */
+uint64_t fcng_outage_over(fcng_outage *outage);
+
+/* Whether it has lasted for longer than a restart takes: attempts have failed
+   for a second, the last one within 10 seconds. */
+bool fcng_outage_lasts(const fcng_outage *outage, uint64_t now_us);
 
 #ifdef __cplusplus
 }

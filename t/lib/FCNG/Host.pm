@@ -13,6 +13,7 @@
 #   app | apps | address    where the application is
 #   script => FILE          a front controller instead of a mount
 #   nginx => TEXT, apache => TEXT    what only one server has
+#   server => TEXT          parameters of each of several servers in nginx
 # files('.php', %how) hands files over by their suffix.
 package FCNG::Host;
 
@@ -336,6 +337,8 @@ sub bad_lines {
     my ($self) = @_;
     my @bad;
     for my $line (split /\n/, $self->log . $self->console) {
+        # Tags look the same in both servers.
+        push @bad, $line if $line =~ /FCNG\d{3}(?!:)/;
         next if $line !~ $self->alarming
             && $line !~ /(?:Address|Thread|Leak)Sanitizer|runtime error:/;
         next if grep { $line =~ $_ } @{ $self->{expected} };

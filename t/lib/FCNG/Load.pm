@@ -51,6 +51,9 @@ sub count {
     return $sum;
 }
 
+# Clients that have made at least one.
+sub served { scalar grep { -s } glob "$_[0]{dir}/count.*" }
+
 # Waits until so many more were made.
 sub more {
     my ($self, $n, $seconds) = @_;

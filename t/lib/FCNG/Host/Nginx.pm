@@ -141,7 +141,8 @@ sub directives {
     if (@addresses > 1) {
         $pass = 'pool' . ++$self->{pools};
         $self->{main_text} .= "    upstream $pass {\n"
-            . join('', map { "        server $_;\n" } @addresses)
+            . join('', map { "        server $_ " . ($how{server} // '')
+                . ";\n" } @addresses)
             . ($words ? "        fastcgi_ng_pool $words;\n" : '')
             . ($how{upstream} // '') . "    }\n";
     }

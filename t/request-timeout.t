@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# fastcgi_ng_request_timeout bounds the whole request, wherever it is: waiting
-# in the queue or for a name, before the response, in its body however
-# steadily that drips, while the client sends slowly, and while it does not
-# read.
+# fastcgi_ng_request_timeout, FastCgiNgRequestTimeout bounds the whole request,
+# wherever it is: waiting in the queue or for a name, before the response, in
+# its body however steadily that drips or floods, while the client sends slowly,
+# and while it reads slowly or not at all.  The log says how long it lasted.
 use strict;
 use warnings;
 use FCNG::App;
 use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 my $head = "Content-Type: text/plain\r\n\r\n";
 
-FCNG::Hosts->each(only => 'nginx', sub {
+FCNG::Hosts->each(sub {
     my ($host) = @_;
     my $app = FCNG::App->new(request => sub {
         my ($r) = @_;
@@ -52,26 +52,35 @@ FCNG::Hosts->each(only => 'nginx', sub {
     $host->location('/unbuffered/', app => $app, options => {
         %{ $limit{options} }, request_buffering => 'off',
         buffering => 'off' });
-    $host->location('/files/', app => $app, options => {
-        %{ $limit{options} }, max_temp_file_size => 0 });
-    $host->location('/rate/', app => $app,
-        options => { %{ $limit{options} }, limit_rate => 100 });
+    my $directive = $host->is_nginx ? 'fastcgi_ng_request_timeout'
+        : 'FastCgiNgRequestTimeout';
+    my @only_nginx = $host->is_nginx ? '/rate' : ();
+    if ($host->is_nginx) {
+        $host->location('/files/', app => $app, options => {
+            %{ $limit{options} }, max_temp_file_size => 0 });
+        $host->location('/rate/', app => $app,
+            options => { %{ $limit{options} }, limit_rate => 100 });
+    }
     $host->location('/one/', app => $app, %limit, pool => \%pool);
     $host->location('/long/', app => $app, pool => \%pool);
     my $dns = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
         Proto => 'udp') or die "$!\n";
     $host->location('/name/', address => '$http_to', %limit,
-        nginx => 'resolver 127.0.0.1:' . $dns->sockport . " ipv6=off;\n");
+        nginx => 'resolver 127.0.0.1:' . $dns->sockport . " ipv6=off;\n")
+        if $host->is_nginx;
     $host->start;
 
-    my $told = qr/FCNG003 the request took longer than fastcgi_ng_req/;
+    my $told = qr/FCNG003: .*the request has taken (\d+) ms \($directive\)/;
     my $bounded = sub {
         my ($what, $from) = @_;
         my $took = time - $from;
         cmp_ok($took, '>', 0.9, "$what: not before its time");
         cmp_ok($took, '<', 3, "$what: soon after");
         my $said = $host->wait_log($told);
+        my ($ms) = ($said // '') =~ $told;
         ok($said, "$what: the log says why") or diag $host->new_log;
+        ok($ms && $ms >= 950 && $ms < 3000, "$what: and how long it lasted")
+            or diag $said;
         is(scalar(() = $host->new_log =~ /$told/g), 1, "$what: once");
     };
     my $ended = sub {
@@ -82,7 +91,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
 
     is($host->post('/app/fine', 'abc')->{body}, '3', 'a quick one');
 
-    for my $path ('/app/silent', '/unbuffered/silent', '/rate/silent') {
+    for my $path (map { "$_/silent" } '/app', '/unbuffered', @only_nginx) {
         $host->mark_log;
         $app->forget;
         my $from = time;
@@ -91,7 +100,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $ended->($path);
     }
 
-    for my $path ('/app/drip', '/unbuffered/drip', '/rate/drip') {
+    for my $path (map { "$_/drip" } '/app', '/unbuffered', @only_nginx) {
         $host->mark_log;
         $app->forget;
         my $from = time;
@@ -119,17 +128,41 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $client->close;
     }
 
-    # And one that does not read.
-    for my $path ('/unbuffered/flood', '/files/flood') {
-        $host->mark_log;
-        $app->forget;
-        my $from = time;
-        my $client = $host->client;
-        $client->request_on('GET', $path, part => 1);
-        $ended->("$path: nobody reads");
-        $bounded->("$path: nobody reads", $from);
-        $client->close;
+    # And one that does not read, or not fast enough.
+    for my $path ('/unbuffered/flood', $host->is_nginx ? '/files/flood' : ()) {
+        for my $reads (0, 1) {
+            my $what = "$path: " . ($reads ? 'a slow reader' : 'nobody reads');
+            $host->mark_log;
+            $app->forget;
+            my $from = time;
+            my $client = $host->client;
+            my $r = $client->request_on('GET', $path, part => 1);
+            for (1 .. $reads * 60) {
+                $client->rest(bytes => $r->{size} + 10_000, seconds => 1);
+                last if $client->{eof};
+                sleep 0.05;
+            }
+            $ended->($what);
+            $bounded->($what, $from);
+            $r = $client->rest(seconds => 3);
+            ok(!$r->{complete}, "$what: never looks complete");
+            isnt($r->{error} // '', 'timeout', "$what: is broken off");
+            $client->close;
+        }
     }
+
+    # What is read from the client beforehand does not count.
+    my $sender = $host->client;
+    $sender->send(FCNG::HTTP::head('POST', '/app/length', chunked => 1));
+    for (1 .. 6) {
+        $sender->send(FCNG::HTTP::chunk('xx'));
+        sleep 0.25;
+    }
+    $sender->send("0\r\n\r\n");
+    my $late = $sender->response(seconds => 3);
+    is("$late->{status} $late->{body}", '200 12',
+        'a body that is read first has time');
+    $sender->close;
 
     # While it waits for a connection that another request has.
     $host->mark_log;
@@ -148,7 +181,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         'the next one is served');
 
     # While nobody answers who is who.  nginx keeps its socket to the resolver.
-    for my $turn (1, 2) {
+    for my $turn ($host->is_nginx ? (1, 2) : ()) {
         $host->mark_log;
         $from = time;
         is($host->get('/name/x', headers => [To => "app$turn.example:9000"],
