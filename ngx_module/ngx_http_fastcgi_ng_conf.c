@@ -993,6 +993,35 @@ ngx_http_fastcgi_ng_wrap_upstream(ngx_conf_t *cf,
 }
 
 
+/* Connections that requests share are kept. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_check_multiplex(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    fcng_pool_options               *options;
+    ngx_http_fastcgi_ng_upstream_t  *up;
+
+    options = &conf->pool;
+
+    if (conf->upstream.upstream) {
+        up = (ngx_http_fastcgi_ng_upstream_t *) conf->upstream.upstream;
+        options = up->pool;
+    }
+
+    if (options->multiplex == FCNG_MULTIPLEX_OFF || options->max_idle > 0) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"fastcgi_ng_pool multiplex\" needs kept connections, "
+                  "remove \"max_idle=0\" or \"fastcgi_ng_keep_conn off;\" "
+                  "in %V:%ui", &conf->file, conf->line);
+
+    return NGX_ERROR;
+}
+
+
 ngx_int_t
 ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
 {
@@ -1035,6 +1064,10 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
                != ngx_http_fastcgi_ng_peer_init
             && ngx_http_fastcgi_ng_wrap_upstream(cf, conf) != NGX_OK)
         {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_fastcgi_ng_check_multiplex(cf, conf) != NGX_OK) {
             return NGX_ERROR;
         }
     }

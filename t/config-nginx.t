@@ -42,6 +42,15 @@ my @refused = (
     ['their time', "}\nupstream x {\nserver 127.0.0.1:9000;\n"
         . "\@fastcgi_ng_pool max_idle=2 fail_timeout=5s;\n}\nserver {\n",
         qr/write "server ADDRESS fail_timeout=5s;" in upstream/, 'http'],
+    ['an unknown way to multiplex', "\@fastcgi_ng_pool multiplex=yes;\n$pass",
+        qr/multiplex does not take "yes"; write off, on or auto/],
+    ['sharing without keeping', "\@location /x {\n"
+        . "fastcgi_ng_pool multiplex=on max_idle=0;\n$pass\n}",
+        qr/multiplex" needs kept connections, remove "max_idle=0"/],
+    ['too many streams', "\@fastcgi_ng_pool max_streams=70000;\n$pass",
+        qr/max_streams does not take "70000"; write a number from 1 to 65535/],
+    ['a buffer without a size', "\@fastcgi_ng_pool stream_buffer=big;\n$pass",
+        qr/stream_buffer does not take "big"; write a size .*as 256k/],
     ['a pool without a word', "\@fastcgi_ng_pool;\n$pass",
         qr/"fastcgi_ng_pool" takes words, write them as "fastcgi_ng_pool max/],
     ['an address in a pool', "\@fastcgi_ng_pool 127.0.0.1:9000;\n$pass",

@@ -266,6 +266,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         is($host->get("/$name/text")->{status}, 200, "$name: one request");
         is(scalar(() = $app{$name}->events('values')), 0,
             'does not make it worth asking');
+        sleep 0.2;
         @clients = send_all($host, ("/$name/after") x 2);
         ok(requests_seen($app{$name}, 3), 'two do');
         ok($app{$name}->wait_event('values'), 'it is asked');

@@ -4,7 +4,10 @@
  * measures the web server: one process, epoll, every connection kept, several
  * requests on one connection at a time.
  *
- *   fast PATH-OF-SOCKET | PORT
+ *   fast [-i] PATH-OF-SOCKET | PORT
+ *
+ * Answers on one connection leave one after another, as requests came; -i: one
+ * record of 16 KiB of each in turn.
  *
  * The last part of REQUEST_URI's path says what it answers:
  *
@@ -71,6 +74,8 @@ struct conn {
 };
 
 static char payload[CONTENT_MAX];
+static size_t record_max = CONTENT_MAX;
+static bool in_turn;
 
 /* --- out --- */
 
@@ -102,14 +107,15 @@ static bool put_record(struct conn *c, struct reply *reply)
 {
     char *start = c->out + c->out_len, *at = start + HEADER;
     size_t room = OUT_SIZE - c->out_len, len;
+    size_t next = reply->left < record_max ? (size_t)reply->left : record_max;
 
     if (room < 1024 || (room < HEADER + CONTENT_MAX + 24 && c->out_len > 0
-                        && reply->left + 512 > room))
+                        && next + 512 > room))
         return false;
     if (!reply->head_sent)
         at += put_head(at, reply);
     reply->head_sent = true;
-    len = CONTENT_MAX - (size_t)(at - start - HEADER);
+    len = record_max - (size_t)(at - start - HEADER);
     if (len > reply->left)
         len = (size_t)reply->left;
     memcpy(at, reply->params != NULL ? reply->params : payload, len);
@@ -126,6 +132,10 @@ static bool put_record(struct conn *c, struct reply *reply)
         c->count--;
     }
     c->out_len = (size_t)(at - c->out);
+    if (reply->left > 0 && in_turn && c->count > 1) {
+        c->reply[(c->first + c->count) % IDS] = *reply;
+        c->first = (c->first + 1) % IDS;
+    }
     return true;
 }
 
@@ -375,13 +385,16 @@ int main(int argc, char **argv)
 {
     struct epoll_event events[EVENTS], ev = { EPOLLIN, { NULL } };
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: fast PATH-OF-SOCKET | PORT\n");
+    in_turn = argc == 3 && strcmp(argv[1], "-i") == 0;
+    if (argc != 2 + in_turn) {
+        fprintf(stderr, "usage: fast [-i] PATH-OF-SOCKET | PORT\n");
         return 2;
     }
+    if (in_turn)
+        record_max = 16384;
     signal(SIGPIPE, SIG_IGN);
     memset(payload, 'x', sizeof(payload));
-    int listener = listen_at(argv[1]), epoll = epoll_create1(0);
+    int listener = listen_at(argv[argc - 1]), epoll = epoll_create1(0);
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &ev);
     for (;;) {
         int n = epoll_wait(epoll, events, EVENTS, -1);

@@ -8,8 +8,8 @@
 #                 when other processes disturb them
 #   SECONDS=1     of one run
 #   REQUESTS=500000   for the growth of memory
-#   ONLY=...      by comma: nginx apache | speed calls growth peak |
-#                 1k 1k-unannounced 16k 64k post-64k
+#   ONLY=...      by comma: nginx apache | speed calls growth peak mixed |
+#                 1k 1k-unannounced 16k 64k post-64k 1k-shared 1k-shared-256
 #
 # Exit code 0: every bar that was measured is kept; 1: one is not; 2: nothing
 # can be measured.
@@ -32,7 +32,7 @@ my $rounds = $ENV{ROUNDS} || 10;
 my $seconds = int($ENV{SECONDS} || 1) || 1;
 my $requests = $ENV{REQUESTS} || 500_000;
 
-my @kinds = qw(speed calls growth peak);
+my @kinds = qw(speed calls growth peak mixed);
 my @rows = (
     { name => '1k', what => '1 KiB', path => '1024', rounds => $rounds },
     { name => '1k-unannounced', what => '1 KiB, no length',
@@ -41,6 +41,10 @@ my @rows = (
     { name => '64k', what => '64 KiB', path => 64 * 1024 },
     { name => 'post-64k', what => 'POST 64 KiB', path => '1024',
         body => 64 * 1024 },
+    { name => '1k-shared', what => '1 KiB, shared', path => '1024',
+        of => 'shared', bar => 1.25, calls => 2.2 },
+    { name => '1k-shared-256', what => '1 KiB, shared, 256', path => '1024',
+        of => 'shared', clients => 256, bar => 1.4 },
 );
 
 my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
@@ -107,13 +111,16 @@ my %server = (
         } },
 );
 
-# Ours is at /ng/, with nothing but the address; the other at /builtin/.
+# Ours is at /ng/, with nothing but the address, in nginx also at /shared/ on
+# connections that requests share; the other at /builtin/.
 sub server {
     my ($name, $app, %how) = @_;
     my $host = $server{$name}{class}->new(log_level => 'warn',
         threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
     my $address = $app->address;
-    $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n",
+    $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n"
+            . "location /shared/ {\nfastcgi_ng_pass $address;\n"
+            . "fastcgi_ng_pool multiplex=on;\n}\n",
         apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
             . "FastCgiNgPass app\n</Location>\n");
     $server{$name}{stock}->($host, $address);
@@ -123,7 +130,7 @@ sub server {
 }
 
 sub application {
-    my $app = FCNG::Programs->fast;
+    my $app = FCNG::Programs->fast(@_);
     Measure::pin(1, $app->{pid});
     return $app;
 }
@@ -161,7 +168,8 @@ sub run {
         busy => Measure::busy_us() } };
     my $before = $look->();
     my $run = Measure::load(url => $host->url("/$variant/$row->{path}"),
-        clients => CLIENTS, seconds => $seconds, body => $row->{body});
+        clients => $row->{clients} // CLIENTS, seconds => $seconds,
+        body => $row->{body});
     my $after = $look->();
     my %took = map { $_ => $after->{$_} - $before->{$_} } keys %$after;
     $run->{cpu_us} = $took{server} / $run->{requests};
@@ -177,10 +185,11 @@ sub rounds {
     my ($host, $app, $row, $wanted) = @_;
     my $quiet = 0;
     my @all;
-    run($host, $app, $_, $row) for qw(ng builtin);    # warm
+    my %of = (ng => $row->{of} // 'ng', builtin => 'builtin');
+    run($host, $app, $_, $row) for values %of;    # warm
     while ($quiet < $wanted && @all < 2 * $wanted) {
         my @order = @all % 2 ? qw(builtin ng) : qw(ng builtin);
-        my %round = map { $_ => run($host, $app, $_, $row) } @order;
+        my %round = map { $_ => run($host, $app, $of{$_}, $row) } @order;
         my ($foreign) = (Measure::range(map { $_->{foreign} }
             values %round))[1];
         push @all, { %round, foreign => $foreign };
@@ -278,16 +287,23 @@ sub speed_of {
     my $calls;
     for my $row (@rows) {
         next if !wanted($row->{name}, map { $_->{name} } @rows);
+        next if $row->{of} && $name ne 'nginx';
         my $r = wanted('speed', @kinds) ? compare($host, $app, $row) : undef;
         if ($row->{name} eq '1k' && wanted('calls', @kinds)) {
             $r->{calls}{$_} = calls($host, $row, $_) for qw(ng builtin);
             $calls = $r->{calls};
+        }
+        if ($row->{calls} && wanted('calls', @kinds)) {
+            $calls->{ $row->{of} } = $r->{calls}{ng}
+                = calls($host, $row, $row->{of});
         }
         next if !$r->{what};
         push @{ $result{rows} }, $r;
         show($r);
         bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
             '%.3f') if $row->{name} eq '1k';
+        bar("$name: requests/s at $row->{what}, ratio", $r->{rate_ratio},
+            '>=', $row->{bar}, '%.3f') if $row->{bar};
         bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
             '%d') if $r->{bad};
     }
@@ -297,7 +313,7 @@ sub speed_of {
 
 sub tell_calls {
     my ($name, $calls) = @_;
-    for my $variant (qw(ng builtin)) {
+    for my $variant (grep { $calls->{$_} } qw(ng builtin shared)) {
         my $of = $calls->{$variant};
         my $sum = total($of);
         note(sprintf '%s: system calls a request, %s: %s', $name, $variant,
@@ -307,6 +323,60 @@ sub tell_calls {
                 sort { $of->{$b} <=> $of->{$a} || $a cmp $b } keys %$of));
         bar("$name: system calls a request at 1 KiB", $sum, '<=', 4.1,
             '%.2f') if $variant eq 'ng' && $name eq 'nginx' && defined $sum;
+        bar("$name: system calls a request at 1 KiB, shared", $sum, '<=', 2.2,
+            '%.2f') if $variant eq 'shared' && defined $sum;
+    }
+}
+
+# ---- small beside large ----
+
+# Small responses while large ones of the same application are under way, on
+# connections of their own, on the same shared ones, and with only the small
+# ones sharing.
+sub beside {
+    my ($host, $small, $large) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        eval { Measure::load(url => $host->url("/$large/" . MIB),
+            clients => 4, seconds => $seconds + 2) };
+        POSIX::_exit(0);
+    }
+    sleep 0.7;
+    my $run = Measure::load(url => $host->url("/$small/1024"), clients => 16,
+        seconds => $seconds);
+    waitpid $pid, 0;
+    return $run;
+}
+
+sub mixed {
+    my ($name) = @_;
+    return if $name ne 'nginx';
+    for my $how (['records in turn', 1], ['one response after another', 0]) {
+        my ($what, $in_turn) = @$how;
+        my $app = application(in_turn => $in_turn);
+        my $host = server($name, $app);
+        my %rate;
+        my @ways = (['ng', 'ng'], ['shared', 'shared'], ['shared', 'ng']);
+        for my $round (1 .. int(($rounds + 1) / 2)) {
+            for my $way ($round % 2 ? @ways : reverse @ways) {
+                push @{ $rate{"@$way"} }, beside($host, @$way)->{rate};
+            }
+        }
+        my %median = map { $_ => Measure::median(@{ $rate{$_} }) }
+            keys %rate;
+        note(sprintf '%s, %s: small beside large: %d requests/s alone on '
+            . 'connections, %d sharing (ratio %.2f), %d sharing without '
+            . 'the large ones (%.2f)', $name, $what, $median{'ng ng'},
+            map { ($median{$_}, $median{$_} / $median{'ng ng'}) }
+                'shared shared', 'shared ng');
+        if ($in_turn) {
+            bar("$name: small beside large, all shared, ratio",
+                $median{'shared shared'} / $median{'ng ng'}, '>=', 0.6,
+                '%.2f');
+            bar("$name: small beside large, large apart, ratio",
+                $median{'shared ng'} / $median{'ng ng'}, '>=', 0.9, '%.2f');
+        }
+        $host->stop;
     }
 }
 
@@ -416,6 +486,7 @@ for my $name (grep { wanted($_, qw(nginx apache)) } qw(nginx apache)) {
         if wanted('speed', @kinds) || wanted('calls', @kinds);
     growth($name) if wanted('growth', @kinds);
     peak($name) if wanted('peak', @kinds);
+    mixed($name) if wanted('mixed', @kinds);
 }
 die_unable('no server to measure') if !$measured;
 my $missed = bars();

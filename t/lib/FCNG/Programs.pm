@@ -183,7 +183,8 @@ sub libfcgi {
 sub fast {
     my ($class, %how) = @_;
     my $self = $class->prepare(%how);
-    $self->{command} = [apps() . '/fast', $self->{path} // $self->{port}];
+    $self->{command} = [apps() . '/fast', ($how{in_turn} ? '-i' : ()),
+        $self->{path} // $self->{port}];
     return $self->start;
 }
 
