@@ -182,8 +182,11 @@ void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
         return;
     }
     if (watch->pfd[OWN].revents != 0) {
-        atomic_store(&watch->woken, false);
+        /* In this order: a ring that came between the two would be gone while
+           |woken| stayed, and nobody could wake the thread again.  Whoever
+           finds |woken| still set has changed what is read after this. */
         quiet(&watch->bell);
+        atomic_exchange(&watch->woken, false);
     }
     if (watch->pfd[SHARED].revents != 0) {
         quiet(&watch->shared);

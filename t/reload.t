@@ -11,6 +11,7 @@ use FCNG::HTTP ();
 use FCNG::Hosts;
 use FCNG::Load;
 use Test::More;
+use Time::HiRes qw(time);
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
@@ -35,26 +36,32 @@ FCNG::Hosts->each(sub {
     is($host->get('/app/which')->{body}, 1, 'first generation');
 
     my $port = $host->port;
+    my $begun = time;
+    my @reloads;
     my $load = FCNG::Load->start(6, sub {
         my ($n, $count) = @_;
         my $body = "$n $count " x (1 + $count % 2000);
         my $slow = $count % 3 ? 'fast' : 'slow';
+        my $from = time;
         my $r = $n % 2 ? FCNG::HTTP::post($port, "/app/$slow", $body)
             : FCNG::HTTP::get($port, "/app/$slow");
         $body = '' if $n % 2 == 0;
-        return 'status ' . $r->{status} . ' ' . ($r->{error} // '')
-            if $r->{status} != 200;
-        return $r->{body} eq sha256_hex($body) ? '' : 'wrong body';
-    });
-    $load->more(100);
+        return '' if $r->{status} == 200 && $r->{body} eq sha256_hex($body);
+        return sprintf 'client %d, %s, %d bytes, %.3f to %.3f s: status %d,'
+            . ' %s', $n, $slow, length $body, $from - $begun, time - $begun,
+            $r->{status}, $r->{error} // "body $r->{body}";
+    }, seconds => 300);
+    ok($load->more(100, 60), 'requests before the first reload');
     for my $generation (2 .. 4) {
         $write->($generation);
+        push @reloads, sprintf '%.3f', time - $begun;
         ok($host->reload, "reload $generation");
         is($host->get('/app/which')->{body}, $generation,
             'the new configuration counts');
-        $load->more(100);
+        ok($load->more(100, 60), 'and requests go on');
     }
     my ($count, @faults) = $load->stop;
     cmp_ok($count, '>=', 400, "$count requests");
-    is(join(', ', @faults), '', 'none of them failed');
+    is(join("\n", @faults), '', 'none of them failed')
+        or diag("reloads at @reloads s\n", $host->log);
 });

@@ -225,10 +225,12 @@ sub processes {
     my $row = at_rest($host, $address);
     is(keys %{ $host->status }, 1, 'one address, however it is written');
     like(counted($row), qr/requests=30 complete=30/, 'all processes count');
-    # A worker of nginx may have served all of them, by one connection.
+    # A worker of nginx may have served all of them, by one connection; and
+    # where the machine is slow, idle ones give way to one that is new.
     my ($opened, $closed) = $app->counts;
-    is($row->{connections}, $host->is_nginx ? $opened - $closed : 3,
+    is($row->{connections}, $opened - $closed,
         'connections that the application sees');
+    cmp_ok($row->{connections}, '>=', 1, 'at least one');
     is($row->{idle}, $row->{connections}, 'which are idle');
     is_there($host, $row, 'every process is there');
     $_->close for @clients;

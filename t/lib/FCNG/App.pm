@@ -138,7 +138,9 @@ sub serve {
     my $bits = '';
     vec($bits, fileno $_, 1) = 1 for $socket, $line;
     $socket->blocking(0);
-    while (select my $ready = $bits, undef, undef, undef) {
+    while (1) {
+        my $found = select my $ready = $bits, undef, undef, undef;
+        next if $found < 0; # a signal: the bits say nothing
         if (vec $ready, fileno $line, 1) {
             kill KILL => -getpgrp;
             last;

@@ -40,8 +40,11 @@ sub fill {
         vec($bits, fileno $self->{socket}, 1) = 1;
         return if !select $bits, undef, undef, $seconds;
     }
-    my $n = sysread $self->{socket}, $self->{in}, 131_072,
-        length $self->{in};
+    my $n;
+    do {
+        $n = sysread $self->{socket}, $self->{in}, 131_072,
+            length $self->{in};
+    } while (!defined $n && $!{EINTR});
     if (!$n) {
         $self->{eof} = defined $n ? 'end' : "$!";
         return 0;
