@@ -796,9 +796,87 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
 }
 
 
+/* An authorizer's variable stands in the place of a configured one. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_is_granted(ngx_http_fastcgi_ng_auth_t *auth,
+    fcng_str *name)
+{
+    fcng_str    granted, value;
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_http_fastcgi_ng_auth_read(auth, i, &granted, &value); i++)
+    {
+        if (granted.len == name->len
+            && ngx_memcmp(granted.data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_fastcgi_ng_constants(ngx_http_fastcgi_ng_auth_t *auth,
+    fcng_str encoded)
+{
+    int       err;
+    fcng_str  name, value;
+
+    if (auth == NULL) {
+        return fcng_params_append(&ngx_http_fastcgi_ng_block, encoded);
+    }
+
+    while (fcng_params_next(&encoded, &name, &value) == FCNG_OK) {
+
+        if (ngx_http_fastcgi_ng_is_granted(auth, &name)) {
+            continue;
+        }
+
+        err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
+        if (err != FCNG_OK) {
+            return err;
+        }
+    }
+
+    return FCNG_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_granted(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_auth_t *auth)
+{
+    int         err;
+    fcng_str    name, value;
+    ngx_str_t   text;
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_http_fastcgi_ng_auth_read(auth, i, &name, &value); i++) {
+
+        err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
+
+        if (err != FCNG_OK) {
+            text.data = (u_char *) name.data;
+            text.len = name.len;
+
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "%s: the authorizer's variable \"%V\": %s",
+                          ngx_http_fastcgi_ng_tag(err), &text,
+                          fcng_strerror(err));
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_params_t *params)
+    ngx_http_fastcgi_ng_params_t *params, ngx_http_fastcgi_ng_auth_t *auth)
 {
     int                               err;
     fcng_str                          name, value;
@@ -819,9 +897,16 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
             value.data = (char *) param[i].encoded.data;
             value.len = param[i].encoded.len;
 
-            err = fcng_params_append(&ngx_http_fastcgi_ng_block, value);
+            err = ngx_http_fastcgi_ng_constants(auth, value);
 
         } else {
+
+            name.data = (char *) param[i].name.data;
+            name.len = param[i].name.len;
+
+            if (auth && ngx_http_fastcgi_ng_is_granted(auth, &name)) {
+                continue;
+            }
 
             if (param[i].value == NULL && method->len
                 && param[i].variable == mcf->request_method)
@@ -855,9 +940,6 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
                 continue;
             }
 
-            name.data = (char *) param[i].name.data;
-            name.len = param[i].name.len;
-
             err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
         }
 
@@ -880,10 +962,13 @@ ngx_int_t
 ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **b)
 {
+    ngx_http_fastcgi_ng_auth_t      *auth;
     ngx_http_fastcgi_ng_params_t    *params;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+
+    auth = ngx_http_fastcgi_ng_auth_find(r);
 
 #if (NGX_HTTP_CACHE)
     params = r->upstream->cacheable ? &conf->params_cache : &conf->params;
@@ -905,7 +990,9 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_fastcgi_ng_configured(r, params) != NGX_OK) {
+    if (ngx_http_fastcgi_ng_configured(r, params, auth) != NGX_OK
+        || ngx_http_fastcgi_ng_granted(r, auth) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -29,6 +29,8 @@
 typedef struct ngx_http_fastcgi_ng_stream_s  ngx_http_fastcgi_ng_stream_t;
 typedef struct ngx_http_fastcgi_ng_link_s    ngx_http_fastcgi_ng_link_t;
 typedef struct ngx_http_fastcgi_ng_pool_s    ngx_http_fastcgi_ng_pool_t;
+typedef struct ngx_http_fastcgi_ng_auth_s    ngx_http_fastcgi_ng_auth_t;
+typedef struct ngx_http_fastcgi_ng_question_s  ngx_http_fastcgi_ng_question_t;
 
 
 /* configuration */
@@ -59,6 +61,7 @@ typedef struct {
     ngx_int_t                   document_root;  /* index of the variable */
     ngx_shm_zone_t             *zone;           /* NULL: nothing is ours */
     ngx_uint_t                  status;         /* unsigned  :1; */
+    ngx_uint_t                  authorizers;    /* unsigned  :1; */
     ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
@@ -110,6 +113,17 @@ typedef struct {
 
     fcng_pool_options           pool;
 
+    /* fastcgi_ng_authorizer; each has a configuration like this of its own */
+    enum fcng_role              role;
+    ngx_array_t                *authorizers;
+                                      /* ngx_http_fastcgi_ng_authorizer_t */
+    ngx_array_t                *authorizer_params;
+    ngx_msec_t                  authorizer_connect_timeout;
+    ngx_msec_t                  authorizer_send_timeout;
+    ngx_msec_t                  authorizer_read_timeout;
+    size_t                      authorizer_buffer_size;
+    ngx_flag_t                  authorizer_intercept_errors;
+
     /* the pool used last; valid while the generation is the same */
     ngx_http_fastcgi_ng_pool_t *last_pool;
     ngx_uint_t                  generation;
@@ -117,6 +131,13 @@ typedef struct {
     ngx_str_t                       file;  /* where the block begins */
     ngx_uint_t                      line;
 } ngx_http_fastcgi_ng_loc_conf_t;
+
+
+typedef struct {
+    ngx_str_t                        name;       /* as it was written */
+    ngx_http_upstream_srv_conf_t    *upstream;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+} ngx_http_fastcgi_ng_authorizer_t;
 
 
 /*
@@ -149,6 +170,7 @@ typedef struct {
 
     ngx_http_request_t              *request;
     ngx_http_fastcgi_ng_stream_t    *stream;
+    ngx_http_fastcgi_ng_question_t  *question;       /* of an authorizer */
 
     /* what u->conf was before OVERLOADED changed it */
     ngx_http_upstream_conf_t        *upstream_conf;
@@ -178,6 +200,9 @@ typedef struct {
     unsigned                         timed_out:1;
     unsigned                         bad_head:1;     /* or a short body */
     unsigned                         was_stale:1;    /* the last attempt */
+    unsigned                         taken:1;        /* the question's answer */
+    unsigned                         whole:1;        /* to END_REQUEST */
+    unsigned                         refused:1;      /* by us, with 503 */
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */
@@ -350,6 +375,25 @@ ngx_int_t ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
 
 /* responder.c */
 ngx_int_t ngx_http_fastcgi_ng_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_start_timeout(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+ngx_int_t ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_parse_head(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+void ngx_http_fastcgi_ng_abort_request(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc);
+
+/* authorizer.c */
+ngx_int_t ngx_http_fastcgi_ng_authorizer_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_fastcgi_ng_answer_field(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q, fcng_field *field);
+ngx_http_fastcgi_ng_auth_t *ngx_http_fastcgi_ng_auth_find(
+    ngx_http_request_t *r);
+ngx_uint_t ngx_http_fastcgi_ng_auth_read(ngx_http_fastcgi_ng_auth_t *auth,
+    ngx_uint_t i, fcng_str *name, fcng_str *value);
+ngx_int_t ngx_http_fastcgi_ng_auth_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 /* stream.c */
 extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */
