@@ -1152,7 +1152,6 @@ ngx_http_fastcgi_ng_tell_end(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
         ctx->taken = 1;
         ctx->whole = st->state == NGX_HTTP_FASTCGI_NG_OVER && ctx->ended;
         ctx->signal = NGX_ERROR;
-
     }
 
     if (ctx->signal && (ctx->question || !ctx->head.done)) {
@@ -1375,6 +1374,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
     submit.data_length = 0;
+    submit.no_stdin = 0;
     submit.user = st;
 
     rc = fcng_conn_submit(st->link->fcng, &submit, &st->fcng);

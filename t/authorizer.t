@@ -62,7 +62,7 @@ sub decide {
     return $r->answer("Status: 200\r\n\r\n");
 }
 
-FCNG::Hosts->each(sub {
+FCNG::Hosts->each(needs => 'protect', sub {
     my ($host) = @_;
     my $auth = FCNG::App->new(request => \&decide);
     my $app = FCNG::App->new(request => sub {
