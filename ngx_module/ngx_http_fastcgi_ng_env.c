@@ -799,16 +799,20 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
 /* An authorizer's variable stands in the place of a configured one. */
 
 static ngx_uint_t
-ngx_http_fastcgi_ng_is_granted(ngx_http_fastcgi_ng_auth_t *auth,
-    fcng_str *name)
+ngx_http_fastcgi_ng_is_granted(ngx_array_t *granted, fcng_str *name)
 {
-    fcng_str    granted, value;
-    ngx_uint_t  i;
+    ngx_uint_t   i;
+    fcng_field  *var;
 
-    for (i = 0; ngx_http_fastcgi_ng_auth_read(auth, i, &granted, &value); i++)
-    {
-        if (granted.len == name->len
-            && ngx_memcmp(granted.data, name->data, name->len) == 0)
+    if (granted == NULL) {
+        return 0;
+    }
+
+    var = granted->elts;
+
+    for (i = 0; i < granted->nelts; i++) {
+        if (var[i].name.len == name->len
+            && ngx_memcmp(var[i].name.data, name->data, name->len) == 0)
         {
             return 1;
         }
@@ -819,19 +823,18 @@ ngx_http_fastcgi_ng_is_granted(ngx_http_fastcgi_ng_auth_t *auth,
 
 
 static int
-ngx_http_fastcgi_ng_constants(ngx_http_fastcgi_ng_auth_t *auth,
-    fcng_str encoded)
+ngx_http_fastcgi_ng_constants(fcng_str encoded, ngx_array_t *granted)
 {
     int       err;
     fcng_str  name, value;
 
-    if (auth == NULL) {
+    if (granted == NULL) {
         return fcng_params_append(&ngx_http_fastcgi_ng_block, encoded);
     }
 
     while (fcng_params_next(&encoded, &name, &value) == FCNG_OK) {
 
-        if (ngx_http_fastcgi_ng_is_granted(auth, &name)) {
+        if (ngx_http_fastcgi_ng_is_granted(granted, &name)) {
             continue;
         }
 
@@ -846,21 +849,27 @@ ngx_http_fastcgi_ng_constants(ngx_http_fastcgi_ng_auth_t *auth,
 
 
 static ngx_int_t
-ngx_http_fastcgi_ng_granted(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_auth_t *auth)
+ngx_http_fastcgi_ng_add_granted(ngx_http_request_t *r, ngx_array_t *granted)
 {
-    int         err;
-    fcng_str    name, value;
-    ngx_str_t   text;
-    ngx_uint_t  i;
+    int          err;
+    ngx_str_t    text;
+    ngx_uint_t   i;
+    fcng_field  *var;
 
-    for (i = 0; ngx_http_fastcgi_ng_auth_read(auth, i, &name, &value); i++) {
+    if (granted == NULL) {
+        return NGX_OK;
+    }
 
-        err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
+    var = granted->elts;
+
+    for (i = 0; i < granted->nelts; i++) {
+
+        err = fcng_params_add(&ngx_http_fastcgi_ng_block, var[i].name,
+                              var[i].value);
 
         if (err != FCNG_OK) {
-            text.data = (u_char *) name.data;
-            text.len = name.len;
+            text.data = (u_char *) var[i].name.data;
+            text.len = var[i].name.len;
 
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                           "%s: the authorizer's variable \"%V\": %s",
@@ -876,7 +885,7 @@ ngx_http_fastcgi_ng_granted(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_params_t *params, ngx_http_fastcgi_ng_auth_t *auth)
+    ngx_http_fastcgi_ng_params_t *params, ngx_array_t *granted)
 {
     int                               err;
     fcng_str                          name, value;
@@ -897,14 +906,14 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
             value.data = (char *) param[i].encoded.data;
             value.len = param[i].encoded.len;
 
-            err = ngx_http_fastcgi_ng_constants(auth, value);
+            err = ngx_http_fastcgi_ng_constants(value, granted);
 
         } else {
 
             name.data = (char *) param[i].name.data;
             name.len = param[i].name.len;
 
-            if (auth && ngx_http_fastcgi_ng_is_granted(auth, &name)) {
+            if (ngx_http_fastcgi_ng_is_granted(granted, &name)) {
                 continue;
             }
 
@@ -962,13 +971,13 @@ ngx_int_t
 ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **b)
 {
-    ngx_http_fastcgi_ng_auth_t      *auth;
+    ngx_array_t                     *granted;
     ngx_http_fastcgi_ng_params_t    *params;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
 
-    auth = ngx_http_fastcgi_ng_auth_find(r);
+    granted = ngx_http_fastcgi_ng_auth_vars(r);
 
 #if (NGX_HTTP_CACHE)
     params = r->upstream->cacheable ? &conf->params_cache : &conf->params;
@@ -990,8 +999,8 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_fastcgi_ng_configured(r, params, auth) != NGX_OK
-        || ngx_http_fastcgi_ng_granted(r, auth) != NGX_OK)
+    if (ngx_http_fastcgi_ng_configured(r, params, granted) != NGX_OK
+        || ngx_http_fastcgi_ng_add_granted(r, granted) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -30,6 +30,7 @@ typedef struct ngx_http_fastcgi_ng_stream_s  ngx_http_fastcgi_ng_stream_t;
 typedef struct ngx_http_fastcgi_ng_link_s    ngx_http_fastcgi_ng_link_t;
 typedef struct ngx_http_fastcgi_ng_pool_s    ngx_http_fastcgi_ng_pool_t;
 typedef struct ngx_http_fastcgi_ng_auth_s    ngx_http_fastcgi_ng_auth_t;
+typedef struct ngx_http_fastcgi_ng_grant_s   ngx_http_fastcgi_ng_grant_t;
 typedef struct ngx_http_fastcgi_ng_question_s  ngx_http_fastcgi_ng_question_t;
 
 
@@ -230,6 +231,32 @@ typedef struct {
 } ngx_http_fastcgi_ng_ctx_t;
 
 
+/* What an authorizer is asked for one request, and its answer. */
+struct ngx_http_fastcgi_ng_question_s {
+    ngx_http_fastcgi_ng_auth_t      *auth;
+    ngx_http_fastcgi_ng_authorizer_t  *authorizer;
+    ngx_http_request_t              *request;     /* the subrequest */
+
+    ngx_buf_t                       *params;
+    ngx_array_t                      vars;        /* fcng_field */
+
+    enum fcng_authz                  verdict;
+    ngx_int_t                        status;      /* of a failure */
+
+    /* a denial's body: memory, then a file */
+    ngx_chain_t                     *body;
+    ngx_chain_t                    **last;
+    ngx_temp_file_t                 *file;
+    off_t                            size;
+
+    ngx_http_fastcgi_ng_grant_t     *known;       /* was granted before */
+
+    unsigned                         done:1;
+    unsigned                         broken:1;    /* by its own variables */
+    unsigned                         retry_after:1;
+};
+
+
 /* the fake connection of one attempt */
 
 typedef enum {
@@ -388,12 +415,17 @@ void ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r,
 ngx_int_t ngx_http_fastcgi_ng_authorizer_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_fastcgi_ng_answer_field(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q, fcng_field *field);
-ngx_http_fastcgi_ng_auth_t *ngx_http_fastcgi_ng_auth_find(
-    ngx_http_request_t *r);
-ngx_uint_t ngx_http_fastcgi_ng_auth_read(ngx_http_fastcgi_ng_auth_t *auth,
-    ngx_uint_t i, fcng_str *name, fcng_str *value);
+ngx_array_t *ngx_http_fastcgi_ng_auth_vars(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_auth_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+
+/* denial.c */
+ngx_int_t ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q, u_char *data, size_t len);
+ngx_int_t ngx_http_fastcgi_ng_denial_send(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q);
+ngx_int_t ngx_http_fastcgi_ng_add_challenges(ngx_http_request_t *r,
+    ngx_http_request_t *sr);
 
 /* stream.c */
 extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */
