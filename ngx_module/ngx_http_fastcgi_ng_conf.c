@@ -34,6 +34,8 @@ static char *ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_set_bits(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_fastcgi_ng_authorizer(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_fastcgi_ng_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_script_check(ngx_conf_t *cf, void *post,
@@ -155,6 +157,23 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
         upstream.pass_request_headers),
     ngx_http_fastcgi_ng_flag("pass_request_body", upstream.pass_request_body),
     ngx_http_fastcgi_ng_flag("request_buffering", upstream.request_buffering),
+
+    /* the role Authorizer */
+
+    ngx_http_fastcgi_ng_special("authorizer", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_authorizer),
+    ngx_http_fastcgi_ng_command("authorizer_param", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_param, authorizer_params, NULL),
+    ngx_http_fastcgi_ng_msec("authorizer_connect_timeout",
+        authorizer_connect_timeout),
+    ngx_http_fastcgi_ng_msec("authorizer_send_timeout",
+        authorizer_send_timeout),
+    ngx_http_fastcgi_ng_msec("authorizer_read_timeout",
+        authorizer_read_timeout),
+    ngx_http_fastcgi_ng_size("authorizer_buffer_size",
+        authorizer_buffer_size),
+    ngx_http_fastcgi_ng_flag("authorizer_intercept_errors",
+        authorizer_intercept_errors),
 
     /* connections */
 
@@ -427,6 +446,15 @@ ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf)
     conf->keep_conn = NGX_CONF_UNSET;
 
     fcng_pool_options_init(&conf->pool);
+
+    conf->role = FCNG_RESPONDER;
+    conf->authorizers = NGX_CONF_UNSET_PTR;
+    conf->authorizer_params = NULL;
+    conf->authorizer_connect_timeout = NGX_CONF_UNSET_MSEC;
+    conf->authorizer_send_timeout = NGX_CONF_UNSET_MSEC;
+    conf->authorizer_read_timeout = NGX_CONF_UNSET_MSEC;
+    conf->authorizer_buffer_size = NGX_CONF_UNSET_SIZE;
+    conf->authorizer_intercept_errors = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -840,6 +868,200 @@ ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
 }
 
 
+/* The parameters of an authorizer: none that Spec 6.3 keeps from it. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_authorizer_params(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    fcng_str                    name;
+    ngx_uint_t                  i;
+    ngx_array_t                *source;
+    ngx_http_upstream_param_t  *src, *dst;
+
+    source = conf->authorizer_params;
+    conf->params_source = NULL;
+
+    if (source) {
+        conf->params_source = ngx_array_create(cf->pool, source->nelts + 1,
+                                           sizeof(ngx_http_upstream_param_t));
+        if (conf->params_source == NULL) {
+            return NGX_ERROR;
+        }
+
+        src = source->elts;
+
+        for (i = 0; i < source->nelts; i++) {
+            name.data = (char *) src[i].key.data;
+            name.len = src[i].key.len;
+
+            if (fcng_authz_is_withheld(name)) {
+                ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                                   "\"fastcgi_ng_authorizer_param %V\" is not "
+                                   "sent: the specification keeps it from "
+                                   "authorizers (6.3), remove the directive",
+                                   &src[i].key);
+                continue;
+            }
+
+            dst = ngx_array_push(conf->params_source);
+            if (dst == NULL) {
+                return NGX_ERROR;
+            }
+
+            *dst = src[i];
+        }
+    }
+
+    ngx_memzero(&conf->params, sizeof(ngx_http_fastcgi_ng_params_t));
+
+    if (ngx_http_fastcgi_ng_init_params(cf, conf, &conf->params, NULL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    conf->params.skip |= fcng_authz_skip();
+
+    return NGX_OK;
+}
+
+
+/* What an authorizer is asked with: the location's settings, but for those
+   that concern a response or a script. */
+
+static ngx_http_fastcgi_ng_loc_conf_t *
+ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *fconf)
+{
+    ngx_http_upstream_conf_t        *u;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_fastcgi_ng_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    *conf = *fconf;
+
+    conf->role = FCNG_AUTHORIZER;
+    conf->authorizers = NULL;
+    conf->pass_lengths = NULL;
+    conf->pass_values = NULL;
+    conf->default_params = 1;
+    conf->mount = 0;
+    conf->check_script = 0;
+    conf->catch_stderr = NULL;
+    ngx_str_null(&conf->script);
+#if (NGX_PCRE)
+    conf->split_regex = NULL;
+#endif
+
+    u = &conf->upstream;
+
+    u->connect_timeout = fconf->authorizer_connect_timeout;
+    u->send_timeout = fconf->authorizer_send_timeout;
+    u->read_timeout = fconf->authorizer_read_timeout;
+
+    u->buffering = 0;
+    u->change_buffering = 0;
+    u->request_buffering = 1;
+    u->pass_request_headers = 1;
+    u->pass_request_body = 0;
+    u->ignore_client_abort = 0;
+    u->intercept_errors = 0;
+    u->ignore_headers = (ngx_uint_t) -1;
+    u->store = 0;
+    u->store_lengths = NULL;
+    u->store_values = NULL;
+#if (NGX_HTTP_CACHE)
+    u->cache = 0;
+    u->cache_zone = NULL;
+    u->cache_value = NULL;
+#endif
+
+    u->next_upstream &= NGX_CONF_BITMASK_SET|NGX_HTTP_UPSTREAM_FT_OFF
+                        |NGX_HTTP_UPSTREAM_FT_ERROR
+                        |NGX_HTTP_UPSTREAM_FT_TIMEOUT;
+
+    return ngx_http_fastcgi_ng_authorizer_params(cf, conf) == NGX_OK ? conf
+                                                                     : NULL;
+}
+
+
+static char *
+ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_http_fastcgi_ng_loc_conf_t *prev)
+{
+    ngx_uint_t                          i;
+    ngx_array_t                        *list;
+    ngx_http_fastcgi_ng_loc_conf_t    **location;
+    ngx_http_fastcgi_ng_main_conf_t    *mcf;
+    ngx_http_fastcgi_ng_authorizer_t   *a;
+
+    ngx_conf_merge_msec_value(conf->authorizer_connect_timeout,
+                              prev->authorizer_connect_timeout,
+                              conf->upstream.connect_timeout);
+    ngx_conf_merge_msec_value(conf->authorizer_send_timeout,
+                              prev->authorizer_send_timeout,
+                              conf->upstream.send_timeout);
+    ngx_conf_merge_msec_value(conf->authorizer_read_timeout,
+                              prev->authorizer_read_timeout,
+                              conf->upstream.read_timeout);
+    ngx_conf_merge_size_value(conf->authorizer_buffer_size,
+                              prev->authorizer_buffer_size, 65536);
+    ngx_conf_merge_value(conf->authorizer_intercept_errors,
+                         prev->authorizer_intercept_errors, 0);
+
+    if (conf->authorizer_params == NULL) {
+        conf->authorizer_params = prev->authorizer_params;
+    }
+
+    list = conf->authorizers;
+
+    if (list == NGX_CONF_UNSET_PTR) {
+        list = prev->authorizers;
+    }
+
+    if (list == NGX_CONF_UNSET_PTR || list == NULL || list->nelts == 0) {
+        conf->authorizers = NULL;
+        return NGX_CONF_OK;
+    }
+
+    conf->authorizers = ngx_array_create(cf->pool, list->nelts,
+                                    sizeof(ngx_http_fastcgi_ng_authorizer_t));
+    if (conf->authorizers == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    a = ngx_array_push_n(conf->authorizers, list->nelts);
+    if (a == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(a, list->elts,
+               list->nelts * sizeof(ngx_http_fastcgi_ng_authorizer_t));
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
+    mcf->authorizers = 1;
+
+    for (i = 0; i < list->nelts; i++) {
+
+        a[i].conf = ngx_http_fastcgi_ng_authorizer_conf(cf, conf);
+        location = ngx_array_push(&mcf->locations);
+
+        if (a[i].conf == NULL || location == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        a[i].conf->upstream.upstream = a[i].upstream;
+        *location = a[i].conf;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_fastcgi_ng_merge(ngx_conf_t *cf, void *parent, void *child)
 {
@@ -877,6 +1099,10 @@ ngx_http_fastcgi_ng_merge(ngx_conf_t *cf, void *parent, void *child)
     if (ngx_http_fastcgi_ng_merge_own(cf, conf, prev) != NGX_CONF_OK
         || ngx_http_fastcgi_ng_merge_params(cf, conf, prev) != NGX_CONF_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_fastcgi_ng_merge_authorizers(cf, conf, prev) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -1049,6 +1275,11 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (mcf->authorizers && ngx_http_fastcgi_ng_authorizer_init(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     location = mcf->locations.elts;
 
     for (i = 0; i < mcf->locations.nelts; i++) {
@@ -1120,12 +1351,61 @@ ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* The upstream of an address, in a directive of that name. */
+
+static ngx_http_upstream_srv_conf_t *
+ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *address)
+{
+    ngx_url_t  u;
+
+    if (ngx_strncmp(address->data, "http://", 7) == 0
+        || ngx_strncmp(address->data, "https://", 8) == 0
+        || ngx_strncmp(address->data, "fcgi://", 7) == 0
+        || ngx_strncmp(address->data, "fastcgi://", 10) == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" takes an address and no URL: "
+                           "write it without the scheme, as "
+                           "\"127.0.0.1:9000\" or \"unix:/path\", not \"%V\"",
+                           name, address);
+        return NULL;
+    }
+
+    if (address->len && address->data[0] == '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\": the path of a socket is "
+                           "written \"unix:%V\"", name, address, address);
+        return NULL;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = *address;
+    u.no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK && u.err) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\": %s, write \"HOST:PORT\", "
+                           "\"[IPv6]:PORT\", \"unix:/path\" or the name of an "
+                           "upstream", name, address, u.err);
+        return NULL;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = *address;
+    u.no_resolve = 1;
+
+    return ngx_http_upstream_add(cf, &u, 0);
+}
+
+
 static char *
 ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_fastcgi_ng_loc_conf_t *fconf = conf;
 
-    ngx_url_t                   u;
     ngx_str_t                  *value;
     ngx_uint_t                  n;
     ngx_http_core_loc_conf_t   *clcf;
@@ -1185,50 +1465,81 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_strncmp(value[1].data, "http://", 7) == 0
-        || ngx_strncmp(value[1].data, "https://", 8) == 0
-        || ngx_strncmp(value[1].data, "fcgi://", 7) == 0
-        || ngx_strncmp(value[1].data, "fastcgi://", 10) == 0)
-    {
+    fconf->upstream.upstream = ngx_http_fastcgi_ng_add_upstream(cf, &value[0],
+                                                                &value[1]);
+
+    return fconf->upstream.upstream ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_fastcgi_ng_authorizer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_fastcgi_ng_loc_conf_t *fconf = conf;
+
+    ngx_str_t                         *value;
+    ngx_uint_t                         n;
+    ngx_http_fastcgi_ng_authorizer_t  *a;
+
+    value = cf->args->elts;
+    n = cf->args->nelts;
+
+    if (n != 2 || value[1].len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"fastcgi_ng_pass\" takes an address and no URL: "
-                           "write it without the scheme, as "
-                           "\"127.0.0.1:9000\" or \"unix:/path\", not \"%V\"",
-                           &value[1]);
+                           "\"fastcgi_ng_authorizer\" takes one address, "
+                           "write \"fastcgi_ng_authorizer "
+                           "unix:/run/auth.sock;\", one directive for each "
+                           "that must grant, or \"off\"");
         return NGX_CONF_ERROR;
     }
 
-    if (value[1].len && value[1].data[0] == '/') {
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+
+        if (fconf->authorizers != NGX_CONF_UNSET_PTR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"fastcgi_ng_authorizer off\": there is "
+                               "another one here already, remove one of them");
+            return NGX_CONF_ERROR;
+        }
+
+        fconf->authorizers = NULL;
+
+        return NGX_CONF_OK;
+    }
+
+    if (fconf->authorizers == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"fastcgi_ng_pass %V\": the path of a socket is "
-                           "written \"unix:%V\"", &value[1], &value[1]);
+                           "\"fastcgi_ng_authorizer %V\": \"off\" stands "
+                           "here already, remove one of them", &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = value[1];
-    u.no_resolve = 1;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK && u.err) {
+    if (ngx_http_script_variables_count(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"fastcgi_ng_pass %V\": %s, write \"HOST:PORT\", "
-                           "\"[IPv6]:PORT\", \"unix:/path\" or the name of an "
-                           "upstream", &value[1], u.err);
+                           "\"fastcgi_ng_authorizer %V\": who decides must "
+                           "not depend on the request, write an address or "
+                           "the name of an upstream", &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
+    if (fconf->authorizers == NGX_CONF_UNSET_PTR) {
+        fconf->authorizers = ngx_array_create(cf->pool, 2,
+                                     sizeof(ngx_http_fastcgi_ng_authorizer_t));
+        if (fconf->authorizers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
-    u.url = value[1];
-    u.no_resolve = 1;
-
-    fconf->upstream.upstream = ngx_http_upstream_add(cf, &u, 0);
-    if (fconf->upstream.upstream == NULL) {
+    a = ngx_array_push(fconf->authorizers);
+    if (a == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    a->name = value[1];
+    a->conf = NULL;
+    a->upstream = ngx_http_fastcgi_ng_add_upstream(cf, &value[0], &value[1]);
+
+    return a->upstream ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -1651,20 +1962,20 @@ ngx_http_fastcgi_ng_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cf->args->nelts < 3 || cf->args->nelts > 4) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"fastcgi_ng_param\" takes a name and a value, "
-                           "write \"fastcgi_ng_param NAME \"value\";\", or "
-                           "\"fastcgi_ng_param NAME \"\" if_not_empty;\" to "
-                           "remove one");
+                           "\"%V\" takes a name and a value, "
+                           "write \"%V NAME \"value\";\", or "
+                           "\"%V NAME \"\" if_not_empty;\" to "
+                           "remove one", &value[0], &value[0], &value[0]);
         return NGX_CONF_ERROR;
     }
 
     if (cf->args->nelts == 4 && ngx_strcmp(value[3].data, "if_not_empty") != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"fastcgi_ng_param %V ... %V\": write "
+                           "\"%V %V ... %V\": write "
                            "\"if_not_empty\" or nothing behind the value, "
                            "and a value with blanks in quotes",
-                           &value[1], &value[3]);
+                           &value[0], &value[1], &value[3]);
         return NGX_CONF_ERROR;
     }
 

@@ -796,9 +796,96 @@ ngx_http_fastcgi_ng_fields(ngx_http_request_t *r,
 }
 
 
+/* An authorizer's variable stands in the place of a configured one. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_is_granted(ngx_array_t *granted, fcng_str *name)
+{
+    ngx_uint_t   i;
+    fcng_field  *var;
+
+    if (granted == NULL) {
+        return 0;
+    }
+
+    var = granted->elts;
+
+    for (i = 0; i < granted->nelts; i++) {
+        if (var[i].name.len == name->len
+            && ngx_memcmp(var[i].name.data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_fastcgi_ng_constants(fcng_str encoded, ngx_array_t *granted)
+{
+    int       err;
+    fcng_str  name, value;
+
+    if (granted == NULL) {
+        return fcng_params_append(&ngx_http_fastcgi_ng_block, encoded);
+    }
+
+    while (fcng_params_next(&encoded, &name, &value) == FCNG_OK) {
+
+        if (ngx_http_fastcgi_ng_is_granted(granted, &name)) {
+            continue;
+        }
+
+        err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
+        if (err != FCNG_OK) {
+            return err;
+        }
+    }
+
+    return FCNG_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_add_granted(ngx_http_request_t *r, ngx_array_t *granted)
+{
+    int          err;
+    ngx_str_t    text;
+    ngx_uint_t   i;
+    fcng_field  *var;
+
+    if (granted == NULL) {
+        return NGX_OK;
+    }
+
+    var = granted->elts;
+
+    for (i = 0; i < granted->nelts; i++) {
+
+        err = fcng_params_add(&ngx_http_fastcgi_ng_block, var[i].name,
+                              var[i].value);
+
+        if (err != FCNG_OK) {
+            text.data = (u_char *) var[i].name.data;
+            text.len = var[i].name.len;
+
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "%s: the authorizer's variable \"%V\": %s",
+                          ngx_http_fastcgi_ng_tag(err), &text,
+                          fcng_strerror(err));
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_params_t *params)
+    ngx_http_fastcgi_ng_params_t *params, ngx_array_t *granted)
 {
     int                               err;
     fcng_str                          name, value;
@@ -819,9 +906,16 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
             value.data = (char *) param[i].encoded.data;
             value.len = param[i].encoded.len;
 
-            err = fcng_params_append(&ngx_http_fastcgi_ng_block, value);
+            err = ngx_http_fastcgi_ng_constants(value, granted);
 
         } else {
+
+            name.data = (char *) param[i].name.data;
+            name.len = param[i].name.len;
+
+            if (ngx_http_fastcgi_ng_is_granted(granted, &name)) {
+                continue;
+            }
 
             if (param[i].value == NULL && method->len
                 && param[i].variable == mcf->request_method)
@@ -855,9 +949,6 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
                 continue;
             }
 
-            name.data = (char *) param[i].name.data;
-            name.len = param[i].name.len;
-
             err = fcng_params_add(&ngx_http_fastcgi_ng_block, name, value);
         }
 
@@ -880,10 +971,13 @@ ngx_int_t
 ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **b)
 {
+    ngx_array_t                     *granted;
     ngx_http_fastcgi_ng_params_t    *params;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+
+    granted = ngx_http_fastcgi_ng_auth_vars(r);
 
 #if (NGX_HTTP_CACHE)
     params = r->upstream->cacheable ? &conf->params_cache : &conf->params;
@@ -905,7 +999,9 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_fastcgi_ng_configured(r, params) != NGX_OK) {
+    if (ngx_http_fastcgi_ng_configured(r, params, granted) != NGX_OK
+        || ngx_http_fastcgi_ng_add_granted(r, granted) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -107,6 +107,10 @@ static ngx_http_variable_t  ngx_http_fastcgi_ng_vars[] = {
       ngx_http_fastcgi_ng_log_variable, NGX_HTTP_FASTCGI_NG_POOL,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("fastcgi_ng_auth_"), NULL,
+      ngx_http_fastcgi_ng_auth_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
       ngx_http_null_variable
 };
 

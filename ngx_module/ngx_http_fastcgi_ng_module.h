@@ -30,6 +30,9 @@ typedef struct ngx_http_fastcgi_ng_stream_s  ngx_http_fastcgi_ng_stream_t;
 typedef struct ngx_http_fastcgi_ng_link_s    ngx_http_fastcgi_ng_link_t;
 typedef struct ngx_http_fastcgi_ng_pool_s    ngx_http_fastcgi_ng_pool_t;
 typedef struct ngx_http_fastcgi_ng_block_s   ngx_http_fastcgi_ng_block_t;
+typedef struct ngx_http_fastcgi_ng_auth_s    ngx_http_fastcgi_ng_auth_t;
+typedef struct ngx_http_fastcgi_ng_grant_s   ngx_http_fastcgi_ng_grant_t;
+typedef struct ngx_http_fastcgi_ng_question_s  ngx_http_fastcgi_ng_question_t;
 
 
 /* configuration */
@@ -60,6 +63,7 @@ typedef struct {
     ngx_int_t                   document_root;  /* index of the variable */
     ngx_shm_zone_t             *zone;           /* NULL: nothing is ours */
     ngx_uint_t                  status;         /* unsigned  :1; */
+    ngx_uint_t                  authorizers;    /* unsigned  :1; */
     ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
@@ -111,6 +115,17 @@ typedef struct {
 
     fcng_pool_options           pool;
 
+    /* fastcgi_ng_authorizer; each has a configuration like this of its own */
+    enum fcng_role              role;
+    ngx_array_t                *authorizers;
+                                      /* ngx_http_fastcgi_ng_authorizer_t */
+    ngx_array_t                *authorizer_params;
+    ngx_msec_t                  authorizer_connect_timeout;
+    ngx_msec_t                  authorizer_send_timeout;
+    ngx_msec_t                  authorizer_read_timeout;
+    size_t                      authorizer_buffer_size;
+    ngx_flag_t                  authorizer_intercept_errors;
+
     /* the pool used last; valid while the generation is the same */
     ngx_http_fastcgi_ng_pool_t *last_pool;
     ngx_uint_t                  generation;
@@ -118,6 +133,13 @@ typedef struct {
     ngx_str_t                       file;  /* where the block begins */
     ngx_uint_t                      line;
 } ngx_http_fastcgi_ng_loc_conf_t;
+
+
+typedef struct {
+    ngx_str_t                        name;       /* as it was written */
+    ngx_http_upstream_srv_conf_t    *upstream;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+} ngx_http_fastcgi_ng_authorizer_t;
 
 
 /*
@@ -150,6 +172,7 @@ typedef struct {
 
     ngx_http_request_t              *request;
     ngx_http_fastcgi_ng_stream_t    *stream;
+    ngx_http_fastcgi_ng_question_t  *question;       /* of an authorizer */
 
     /* what u->conf was before OVERLOADED changed it */
     ngx_http_upstream_conf_t        *upstream_conf;
@@ -180,6 +203,9 @@ typedef struct {
     unsigned                         bad_head:1;     /* or a short body */
     unsigned                         was_stale:1;    /* the last attempt */
     unsigned                         exclusive:1;    /* shares no connection */
+    unsigned                         taken:1;        /* the question's answer */
+    unsigned                         whole:1;        /* to END_REQUEST */
+    unsigned                         refused:1;      /* by us, with 503 */
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */
@@ -205,6 +231,32 @@ typedef struct {
     ngx_str_t                        path_info;
     ngx_str_t                        script_filename;
 } ngx_http_fastcgi_ng_ctx_t;
+
+
+/* What an authorizer is asked for one request, and its answer. */
+struct ngx_http_fastcgi_ng_question_s {
+    ngx_http_fastcgi_ng_auth_t      *auth;
+    ngx_http_fastcgi_ng_authorizer_t  *authorizer;
+    ngx_http_request_t              *request;     /* the subrequest */
+
+    ngx_buf_t                       *params;
+    ngx_array_t                      vars;        /* fcng_field */
+
+    enum fcng_authz                  verdict;
+    ngx_int_t                        status;      /* of a failure */
+
+    /* a denial's body: memory, then a file */
+    ngx_chain_t                     *body;
+    ngx_chain_t                    **last;
+    ngx_temp_file_t                 *file;
+    off_t                            size;
+
+    ngx_http_fastcgi_ng_grant_t     *known;       /* was granted before */
+
+    unsigned                         done:1;
+    unsigned                         broken:1;    /* by its own variables */
+    unsigned                         retry_after:1;
+};
 
 
 /* the fake connection of one attempt */
@@ -396,6 +448,30 @@ ngx_int_t ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
 
 /* responder.c */
 ngx_int_t ngx_http_fastcgi_ng_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_start_timeout(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+ngx_int_t ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_parse_head(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx);
+void ngx_http_fastcgi_ng_abort_request(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r,
+    ngx_int_t rc);
+
+/* authorizer.c */
+ngx_int_t ngx_http_fastcgi_ng_authorizer_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_fastcgi_ng_answer_field(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q, fcng_field *field);
+ngx_array_t *ngx_http_fastcgi_ng_auth_vars(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_auth_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+/* denial.c */
+ngx_int_t ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q, u_char *data, size_t len);
+ngx_int_t ngx_http_fastcgi_ng_denial_send(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_question_t *q);
+ngx_int_t ngx_http_fastcgi_ng_add_challenges(ngx_http_request_t *r,
+    ngx_http_request_t *sr);
 
 /* stream.c */
 extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */

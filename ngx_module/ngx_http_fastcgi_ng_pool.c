@@ -144,6 +144,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     }
 
     ctx->answered = 0;
+    ctx->ended = 0;
     ctx->reused = 0;
     ctx->signal = 0;
     ctx->bad_head = 0;

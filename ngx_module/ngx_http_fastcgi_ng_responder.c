@@ -14,14 +14,10 @@ static ngx_int_t ngx_http_fastcgi_ng_eval(ngx_http_request_t *r,
 static ngx_int_t ngx_http_fastcgi_ng_create_key(ngx_http_request_t *r);
 #endif
 static ngx_int_t ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r);
-static ngx_int_t ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_fastcgi_ng_body_output_filter(void *data,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_fastcgi_ng_input_filter_init(void *data);
-static void ngx_http_fastcgi_ng_abort_request(ngx_http_request_t *r);
-static void ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r,
-    ngx_int_t rc);
 static void ngx_http_fastcgi_ng_timeout_handler(ngx_event_t *ev);
 
 
@@ -306,7 +302,6 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
     ngx_chain_t                     *cl, *body;
     ngx_http_upstream_t             *u;
     ngx_http_fastcgi_ng_ctx_t       *ctx;
-    ngx_http_fastcgi_ng_timeout_t   *timeout;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     u = r->upstream;
@@ -366,6 +361,21 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
 
     cl->next = NULL;
 
+    return ngx_http_fastcgi_ng_start_timeout(r, ctx);
+}
+
+
+/* fastcgi_ng_request_timeout */
+
+ngx_int_t
+ngx_http_fastcgi_ng_start_timeout(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    ngx_http_fastcgi_ng_timeout_t   *timeout;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
+
     if (conf->request_timeout && ctx->timeout == NULL) {
 
         timeout = ngx_pcalloc(r->pool, sizeof(ngx_http_fastcgi_ng_timeout_t));
@@ -401,7 +411,7 @@ ngx_http_fastcgi_ng_timeout_handler(ngx_event_t *ev)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_fastcgi_ng_reinit_request(ngx_http_request_t *r)
 {
     ngx_http_fastcgi_ng_ctx_t       *ctx;
@@ -678,21 +688,35 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
+ngx_http_fastcgi_ng_on_field(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx, fcng_field *field)
 {
-    int                         err;
-    bool                        given;
-    size_t                      n;
-    ngx_int_t                   rc;
-    ngx_buf_t                  *b;
-    fcng_field                  field;
-    ngx_http_fastcgi_ng_ctx_t  *ctx;
+    ngx_int_t  rc;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    if (ctx->question) {
+        rc = ngx_http_fastcgi_ng_answer_field(r, ctx->question, field);
 
-    if (ctx->signal && !r->cached) {
-        return ctx->signal;
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
+
+    return ngx_http_fastcgi_ng_add_header(r, field);
+}
+
+
+/* NGX_OK: the head is complete, and the buffer begins behind it. */
+
+ngx_int_t
+ngx_http_fastcgi_ng_parse_head(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    int          err;
+    bool         given;
+    size_t       n;
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    fcng_field   field;
 
     b = &r->upstream->buffer;
 
@@ -716,11 +740,11 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         if (ctx->head.done) {
             b->pos += n;
-            return ngx_http_fastcgi_ng_head_done(r, ctx);
+            return NGX_OK;
         }
 
         if (field.name.len) {
-            rc = ngx_http_fastcgi_ng_add_header(r, &field);
+            rc = ngx_http_fastcgi_ng_on_field(r, ctx, &field);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -733,6 +757,24 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
         b->pos += n;
     }
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+
+    if (ctx->signal && !r->cached) {
+        return ctx->signal;
+    }
+
+    rc = ngx_http_fastcgi_ng_parse_head(r, ctx);
+
+    return rc == NGX_OK ? ngx_http_fastcgi_ng_head_done(r, ctx) : rc;
 }
 
 
@@ -783,14 +825,14 @@ ngx_http_fastcgi_ng_input_filter_init(void *data)
 }
 
 
-static void
+void
 ngx_http_fastcgi_ng_abort_request(ngx_http_request_t *r)
 {
     /* nginx never calls it: see finalize_request */
 }
 
 
-static void
+void
 ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 {
     ngx_http_fastcgi_ng_ctx_t  *ctx;

@@ -493,6 +493,7 @@ ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
         st->synthetic = busy;
+        st->ctx->refused = 1;
 
     } else {
         /* nginx's own page for it */
@@ -1006,9 +1007,11 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
 
     case FCNG_ERR_UNKNOWN_ROLE:
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "%s: the application does not know the role Responder "
-                      "that \"fastcgi_ng_pass\" asks for",
-                      ngx_http_fastcgi_ng_tag(ev->error));
+                      "%s: the application does not know the role %s "
+                      "asks for", ngx_http_fastcgi_ng_tag(ev->error),
+                      st->ctx->question
+                      ? "Authorizer that \"fastcgi_ng_authorizer\""
+                      : "Responder that \"fastcgi_ng_pass\"");
         ctx->signal = NGX_ERROR;
         break;
 
@@ -1148,7 +1151,9 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
         break;
 
     case FCNG_EV_FAILED:
-        if (st->stdout_end && ev->error == FCNG_ERR_CLOSED) {
+        if (st->stdout_end && ev->error == FCNG_ERR_CLOSED
+            && st->ctx->question == NULL)
+        {
             /* closed in place of END_REQUEST, but the response is whole */
             st->state = NGX_HTTP_FASTCGI_NG_OVER;
             ngx_http_fastcgi_ng_stream_unlink(st, 0);
@@ -1240,7 +1245,16 @@ ngx_http_fastcgi_ng_tell_end(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
         ctx->signal = NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
-    if (ctx->signal && !ctx->head.done) {
+    if (ctx->question && ctx->signal == 0
+        && (st->state != NGX_HTTP_FASTCGI_NG_FAILED || st->received))
+    {
+        /* nginx is to do nothing with the answer, which may be half of one */
+        ctx->taken = 1;
+        ctx->whole = st->state == NGX_HTTP_FASTCGI_NG_OVER && ctx->ended;
+        ctx->signal = NGX_ERROR;
+    }
+
+    if (ctx->signal && (ctx->question || !ctx->head.done)) {
         /* a byte that makes nginx call process_header */
         in->buf->last[0] = LF;
         return 1;
@@ -1482,7 +1496,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 
     ctx = st->ctx;
 
-    submit.role = FCNG_RESPONDER;
+    submit.role = st->conf->role;
     submit.params.data = (char *) params->start;
     submit.params.len = params->last - params->start;
     submit.stdin_length = ctx->stdin_length < 0
@@ -1490,6 +1504,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
     submit.data_length = 0;
+    submit.no_stdin = 0;
     submit.user = st;
 
     rc = fcng_conn_submit(st->link->fcng, &submit, &st->fcng);

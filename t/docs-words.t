@@ -107,7 +107,8 @@ my $nginx = nginx_directives();
 my $apache = apache_directives();
 my $words = core_words();
 my ($tags) = [source('core/src/fcng_msg.c') =~ /"(FCNG\d+)"/g];
-my @variables = source('ngx_module/*.c')
+# A prefix has names behind it.
+my @variables = map { s/_$/_NAME/r } source('ngx_module/*.c')
     =~ /\{ ngx_string\("(fastcgi_ng_\w+)"\), NULL,/g;
 my @notes = source('mod_fastcgi_ng/*.c') =~ /\bnote\(task, "(fastcgi_ng_\w+)"/g;
 

@@ -84,7 +84,10 @@ int fcng_request_begin(fcng_request *request, fcng_writer *writer,
     }
     if (err == FCNG_OK && request->in.announced == 0) {
         request->in.fin = true;
-        err = end_stream(request, writer, &request->in, FCNG_TYPE_STDIN);
+        request->in.ended = submit->no_stdin;
+        if (!request->in.ended) {
+            err = end_stream(request, writer, &request->in, FCNG_TYPE_STDIN);
+        }
     }
     return err;
 }

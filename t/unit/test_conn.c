@@ -356,6 +356,27 @@ static void test_law9_authorizer_gets_an_empty_stdin(void **state)
     fcng_conn_del(conn);
 }
 
+static void test_authorizer_may_get_no_stdin_at_all(void **state)
+{
+    (void)state;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    bytes log = { NULL, 0 };
+    fcng_submit s = { .role = FCNG_AUTHORIZER, .no_stdin = true,
+                      .user = conn };
+    fcng_request *request;
+    assert_int_equal(fcng_conn_submit(conn, &s, &request), FCNG_OK);
+    expect_output(conn, SIZE_MAX,
+                  BYTES(H("\1", "\1", "\0\x08", "\0") "\0\2\1\0\0\0\0\0"
+                        EMPTY("\4", "\1")));
+    assert_false(fcng_conn_wants_write(conn));
+    feed(conn, BYTES(H("\3", "\1", "\0\x08", "\0")
+                     "\0\0\0\0\0\0\0\0"), &log);
+    fcng_request_release(request);
+    assert_true(fcng_conn_reusable(conn));
+    bytes_free(&log);
+    fcng_conn_del(conn);
+}
+
 static void test_large_parameters(void **state)
 {
     (void)state;
@@ -904,6 +925,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point55_body_of_unknown_length),
     cmocka_unit_test(test_filter_sends_data_after_stdin),
     cmocka_unit_test(test_law9_authorizer_gets_an_empty_stdin),
+    cmocka_unit_test(test_authorizer_may_get_no_stdin_at_all),
     cmocka_unit_test(test_large_parameters),
     cmocka_unit_test(test_law8_point40_get_values_is_padded),
     cmocka_unit_test(test_point25_with_and_without_end_of_stdout),

@@ -463,6 +463,9 @@ typedef struct fcng_submit {
     fcng_str params;       /* encoded pairs; copied by the call */
     uint64_t stdin_length; /* bytes; FCNG_LENGTH_UNKNOWN when streamed */
     uint64_t data_length;  /* FCGI_DATA of a Filter; else 0 */
+    bool no_stdin;         /* of length 0: not even its end is sent, for
+                              Authorizers that dislike it (Spec 6.3 has no
+                              STDIN) */
     void *user;            /* comes back in every event */
 } fcng_submit;
 

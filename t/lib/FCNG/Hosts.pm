@@ -20,19 +20,23 @@ sub wanted {
 }
 
 # each([%how,] code): %how goes to the host's new(); only => 'apache' leaves
-# the other out; can => 'multiplexes' those without that capability.
+# the other out; can => 'multiplexes' those without that capability; needs =>
+# 'protect' skips those that lack such a method.
 sub each {
     my ($self, @args) = @_;
     my $code = pop @args;
     my %how = @args;
     my $only = delete $how{only};
     my $can = delete $how{can};
+    my $needs = delete $how{needs};
     my @hosts = grep { (!$only || $_ eq $only)
         && (!$can || $class{$_}->$can) } wanted();
     plan skip_all => ($only // $can) . ' is not among the hosts to test'
         if !@hosts;
     for my $name (@hosts) {
-        my $missing = $class{$name}->missing;
+        my $missing = $class{$name}->missing
+            // ($needs && !$class{$name}->can($needs)
+                ? "$name has no $needs" : undef);
         if ($missing) {
             SKIP: { skip $missing, 1 }
             next;

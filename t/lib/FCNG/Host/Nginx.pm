@@ -159,7 +159,25 @@ sub directives {
     while (my ($name, $value) = splice @params, 0, 2) {
         $text .= "fastcgi_ng_param $name " . quote($value) . ";\n";
     }
+    $text .= $self->authorizers(%how);
     return $text . ($how{nginx} // '');
+}
+
+# protect => an application, or several.
+sub authorizers {
+    my ($self, %how) = @_;
+    my $protect = $how{protect} or return '';
+    return join '', map { "fastcgi_ng_authorizer " . $_->address . ";\n" }
+        ref $protect eq 'ARRAY' ? @$protect : $protect;
+}
+
+# Files behind an authorizer.
+sub protect {
+    my ($self, $path, %how) = @_;
+    $self->{server_text} .= "location $path {\n"
+        . $self->authorizers(protect => $how{app}) . ($how{nginx} // '')
+        . "}\n";
+    return $self;
 }
 
 sub location {
