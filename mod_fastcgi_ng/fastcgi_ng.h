@@ -35,6 +35,7 @@
 #include <fcng/fcng.h>
 
 #define FASTCGI_NG_HANDLER "fastcgi-ng:"
+#define FASTCGI_NG_PROVIDER "fastcgi-ng" /* of Require, AuthBasicProvider */
 #define FASTCGI_NG_STATUS_HANDLER "fastcgi-ng-status"
 
 extern module AP_MODULE_DECLARE_DATA fastcgi_ng_module;
@@ -100,6 +101,19 @@ typedef struct fastcgi_ng_auth_conf_t {
     apr_interval_time_t read_timeout;
     apr_int64_t buffer_size;
     int error_document;
+    int send_stdin;
+    int user;                    /* REMOTE_USER becomes r->user */
+    int again;                   /* FastCgiNgAuthorizerInternal ask */
+    apr_array_header_t *unset;   /* const char * */
+    int require_body;
+    /* of mod_fcgid and mod_fastcgi: a pool, NULL with _set: off */
+    const char *authenticator;
+    bool authenticator_set;
+    bool is_provider;            /* AuthBasicProvider asks it */
+    const char *access_checker;
+    bool access_checker_set;
+    int authenticator_decides;   /* ...Authoritative */
+    int access_checker_decides;
 } fastcgi_ng_auth_conf_t;
 
 typedef struct fastcgi_ng_dir_conf_t {
@@ -139,7 +153,8 @@ fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 
 /* Parts of a directive that more than one file has. */
 bool fastcgi_ng_is_name(const char *name);
-void fastcgi_ng_remember_use(cmd_parms *cmd, const char *name);
+void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
+                             const char *name);
 void fastcgi_ng_merge_params(apr_pool_t *p, apr_array_header_t **params,
                              apr_array_header_t *base,
                              apr_array_header_t *add);
@@ -154,6 +169,17 @@ void fastcgi_ng_auth_conf_merge(apr_pool_t *p, fastcgi_ng_auth_conf_t *conf,
                                 const fastcgi_ng_auth_conf_t *add);
 const char *fastcgi_ng_cmd_authorizer(cmd_parms *cmd, void *dir, int argc,
                                       char *const argv[]);
+const char *fastcgi_ng_cmd_auth_unset(cmd_parms *cmd, void *dir,
+                                      const char *arg);
+const char *fastcgi_ng_cmd_auth_internal(cmd_parms *cmd, void *dir,
+                                         const char *arg);
+const char *fastcgi_ng_cmd_authenticator(cmd_parms *cmd, void *dir,
+                                         const char *arg);
+const char *fastcgi_ng_cmd_access_checker(cmd_parms *cmd, void *dir,
+                                          const char *arg);
+/* "Require fastcgi-ng POOL": the pool's name, checked; NULL or an error. */
+const char *fastcgi_ng_name_pool(cmd_parms *cmd, const char *directive,
+                                 const char *arg, const char **name);
 const char *fastcgi_ng_cmd_auth_buffer_size(cmd_parms *cmd, void *dir,
                                             const char *arg);
 
@@ -257,6 +283,9 @@ enum fastcgi_ng_reply {
 typedef struct fastcgi_ng_answer_t {
     enum fcng_authz verdict;
     int status;                  /* for the client, unless it grants */
+    bool busy;                   /* a failure that Retry-After goes with */
+    bool required;               /* by Require, which has statuses of its
+                                    own */
     const char *status_line;     /* of a denial */
     apr_array_header_t *fields;  /* of a denial: fcng_field */
     apr_array_header_t *vars;    /* of a grant: fcng_field */
@@ -336,6 +365,7 @@ typedef struct fastcgi_ng_task_t {
 typedef struct fastcgi_ng_request_t {
     const char *pass;            /* pool of FastCgiNgPass that it belongs to */
     bool authorized;             /* asked here, and granted */
+    apr_array_header_t *required; /* what Require has asked */
     fastcgi_ng_answer_t *denial; /* or why not */
     apr_array_header_t *vars;    /* fcng_field: of the grants, also of the
                                     request before; NULL: none */
@@ -354,8 +384,10 @@ fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
                                           const fastcgi_ng_app_t *app);
 /* To its end, with |params| built; |buf| is to be freed. */
 void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
-/* The status for the client of a task that failed; sets Retry-After. */
-int fastcgi_ng_task_status(const fastcgi_ng_task_t *task);
+/* The status for the client of a task that failed; |busy|: it may come again
+   later. */
+int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
+void fastcgi_ng_retry_after(request_rec *r);
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                        const fastcgi_ng_app_t *app, const char *mount);
 
@@ -376,6 +408,10 @@ void fastcgi_ng_authorizer_hooks(apr_pool_t *p);
 int fastcgi_ng_answer_head(fastcgi_ng_task_t *task);
 void fastcgi_ng_answer_body(fastcgi_ng_task_t *task, const char *data,
                             apr_size_t len);
+fastcgi_ng_answer_t *fastcgi_ng_ask(request_rec *r, const char *pool,
+                                    fastcgi_ng_question_t *question);
+/* The variables of a grant count from now on. */
+void fastcgi_ng_grant(request_rec *r, const fastcgi_ng_answer_t *answer);
 /* What the Authorizers of this request say a variable is, or NULL. */
 const char *fastcgi_ng_auth_var(request_rec *r, const char *name);
 
@@ -383,6 +419,12 @@ const char *fastcgi_ng_auth_var(request_rec *r, const char *name);
 void fastcgi_ng_denial_hooks(apr_pool_t *p);
 /* The status to return for a denial or a failure. */
 int fastcgi_ng_deny(request_rec *r, fastcgi_ng_answer_t *answer);
+/* Should Require deny, this is what the client gets. */
+void fastcgi_ng_deny_required(request_rec *r, fastcgi_ng_answer_t *answer);
+
+/* fastcgi_ng_authz.c: Require, AuthBasicProvider and the hooks that
+   mod_fcgid and mod_fastcgi have. */
+void fastcgi_ng_authz_hooks(apr_pool_t *p);
 
 /* ---------------------------------------------------------------- logs --- */
 

@@ -168,7 +168,7 @@ static void conclude(fastcgi_ng_task_t *task)
         if (task->error != FCNG_OK) {
             fastcgi_ng_log_failure(task);
         }
-        answer->status = fastcgi_ng_task_status(task);
+        answer->status = fastcgi_ng_task_status(task, &answer->busy);
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, task->r,
                       "%s: %s gave no answer that counts: the request is "
                       "denied with %d", fcng_msg_tag(FCNG_MSG_REQUEST),
@@ -196,8 +196,8 @@ static const fastcgi_ng_dir_conf_t *conf_of(request_rec *r)
     return conf;
 }
 
-static fastcgi_ng_answer_t *ask(request_rec *r, const char *pool,
-                                fastcgi_ng_question_t *q)
+fastcgi_ng_answer_t *fastcgi_ng_ask(request_rec *r, const char *pool,
+                                    fastcgi_ng_question_t *q)
 {
     const fastcgi_ng_app_t *app = fastcgi_ng_find_app(r->server, pool);
     fastcgi_ng_answer_t *answer = apr_pcalloc(r->pool, sizeof(*answer));
@@ -262,6 +262,26 @@ static void keep_vars(request_rec *r, fastcgi_ng_request_t *known,
     }
 }
 
+void fastcgi_ng_grant(request_rec *r, const fastcgi_ng_answer_t *answer)
+{
+    fastcgi_ng_request_t *known = fastcgi_ng_request_get(r);
+
+    keep_vars(r, known, answer->vars);
+    set_vars(r, known->vars);
+}
+
+/* What only an Authorizer may set, SetEnvIf may have made of the client's
+   words. */
+static void unset_vars(request_rec *r, const fastcgi_ng_auth_conf_t *conf)
+{
+    int i;
+
+    for (i = 0; conf->unset != NULL && i < conf->unset->nelts; i++) {
+        apr_table_unset(r->subprocess_env,
+                        APR_ARRAY_IDX(conf->unset, i, const char *));
+    }
+}
+
 const char *fastcgi_ng_auth_var(request_rec *r, const char *name)
 {
     const fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
@@ -280,7 +300,8 @@ static void inherit_vars(request_rec *r)
         = from != NULL ? fastcgi_ng_request_find(from) : NULL;
     fastcgi_ng_request_t *known;
 
-    if (before == NULL || before->vars == NULL || before->denial != NULL) {
+    if (before == NULL || before->vars == NULL
+        || (before->denial != NULL && !before->denial->required)) {
         return;
     }
     known = fastcgi_ng_request_get(r);
@@ -297,6 +318,7 @@ static int authorize(request_rec *r, const fastcgi_ng_auth_conf_t *conf)
     int i;
 
     inherit_vars(r);
+    unset_vars(r, conf);
     for (i = 0; i < conf->pools->nelts; i++) {
         const char *pool = APR_ARRAY_IDX(conf->pools, i, const char *);
         fastcgi_ng_question_t q = { NULL, NULL, NULL };
@@ -304,13 +326,12 @@ static int authorize(request_rec *r, const fastcgi_ng_auth_conf_t *conf)
 
         q.directive = apr_pstrcat(r->pool, "FastCgiNgAuthorizer ", pool,
                                   NULL);
-        answer = ask(r, pool, &q);
+        answer = fastcgi_ng_ask(r, pool, &q);
         if (answer->verdict != FCNG_AUTHZ_GRANTED) {
             known->vars = NULL;
             return fastcgi_ng_deny(r, answer);
         }
-        keep_vars(r, known, answer->vars);
-        set_vars(r, known->vars);
+        fastcgi_ng_grant(r, answer);
     }
     known->authorized = true;
     return OK;
@@ -326,15 +347,90 @@ static int access_checker(request_rec *r)
     return authorize(r, conf);
 }
 
+/* What httpd takes for a reason to skip the access hooks, and asking in them
+   did grant. */
+static bool inherits(request_rec *r)
+{
+    request_rec *from = r->prev != NULL ? r->prev : r->main;
+    const fastcgi_ng_request_t *before
+        = from != NULL ? fastcgi_ng_request_find(from) : NULL;
+
+    return before != NULL && before->authorized
+           && from->per_dir_config == r->per_dir_config;
+}
+
+/*
+ * Before mod_rewrite, whose redirects would answer a request that may not
+ * pass.  phase=authz asks here.  So does FastCgiNgAuthorizerInternal ask where
+ * httpd has skipped the access hooks.
+ */
+static int fixups_first(request_rec *r)
+{
+    const fastcgi_ng_auth_conf_t *conf = &fastcgi_ng_dir_conf(r)->auth;
+    fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
+    fastcgi_ng_answer_t *denial = known != NULL ? known->denial : NULL;
+
+    if (denial != NULL && !denial->required) {
+        /* "Satisfy Any": somebody else has granted.  A login page or a
+           failure is no vote that could be lost. */
+        return denial->verdict == FCNG_AUTHZ_DENIED
+               && (denial->status == HTTP_UNAUTHORIZED
+                   || denial->status == HTTP_FORBIDDEN)
+               ? DECLINED : fastcgi_ng_deny(r, denial);
+    }
+    if (conf->pools == NULL || (known != NULL && known->authorized)) {
+        return DECLINED;
+    }
+    if (conf->again == 1 || (conf->late && !inherits(r))) {
+        return authorize(r, conf);
+    }
+    unset_vars(r, conf);
+    if (inherits(r)) {
+        fastcgi_ng_request_get(r)->authorized = true;
+    }
+    return DECLINED;
+}
+
 /* SetEnv has spoken meanwhile, or the request is another one. */
 static int fixups(request_rec *r)
 {
+    const char *user;
     const fastcgi_ng_request_t *known;
 
     inherit_vars(r);
     known = fastcgi_ng_request_find(r);
-    if (known != NULL) {
-        set_vars(r, known->vars);
+    if (known == NULL || known->vars == NULL) {
+        return DECLINED;
+    }
+    set_vars(r, known->vars);
+    user = fastcgi_ng_auth_var(r, "REMOTE_USER");
+    if (user != NULL && fastcgi_ng_dir_conf(r)->auth.user == 1) {
+        const char *type = fastcgi_ng_auth_var(r, "AUTH_TYPE");
+
+        r->user = apr_pstrdup(r->pool, user);
+        if (type != NULL) {
+            r->ap_auth_type = apr_pstrdup(r->pool, type);
+        }
+    }
+    return DECLINED;
+}
+
+/* mod_dir has put an index in the request's place: of two values of a
+   variable the index' own comes first. */
+static int fixups_last(request_rec *r)
+{
+    const fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
+    int i;
+
+    for (i = 0; known != NULL && known->vars != NULL
+                && i < known->vars->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(known->vars, i,
+                                         fcng_field).name.data;
+        const char *value = apr_table_get(r->subprocess_env, name);
+
+        if (value != NULL) {
+            apr_table_setn(r->subprocess_env, name, value);
+        }
     }
     return DECLINED;
 }
@@ -342,8 +438,11 @@ static int fixups(request_rec *r)
 void fastcgi_ng_authorizer_hooks(apr_pool_t *p)
 {
     static const char *const after_env[] = { "mod_env.c", NULL };
+    static const char *const after_dir[] = { "mod_dir.c", NULL };
 
     ap_hook_check_access(access_checker, NULL, NULL, APR_HOOK_MIDDLE,
                          AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(fixups_first, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(fixups, after_env, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(fixups_last, after_dir, NULL, APR_HOOK_REALLY_LAST);
 }

@@ -290,12 +290,13 @@ static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
 
 /* ---------------------------------------------------- FastCgiNgPass --- */
 
-void fastcgi_ng_remember_use(cmd_parms *cmd, const char *name)
+void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
+                             const char *name)
 {
     fastcgi_ng_use_t *use = apr_array_push(server_conf(cmd->server)->uses);
 
     use->name = name;
-    use->directive = cmd->cmd->name;
+    use->directive = directive;
     use->file = cmd->directive->filename;
     use->line = cmd->directive->line_num;
 }
@@ -350,7 +351,7 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     }
     conf->pass = lower(cmd->pool, arg);
     conf->mount = server ? "" : mount_of(cmd, section);
-    fastcgi_ng_remember_use(cmd, conf->pass);
+    fastcgi_ng_remember_use(cmd, cmd->cmd->name, conf->pass);
     return NULL;
 }
 
@@ -740,5 +741,33 @@ const command_rec fastcgi_ng_commands[] = {
     AP_INIT_TAKE1("FastCgiNgAuthorizerBufferSize",
                   fastcgi_ng_cmd_auth_buffer_size, NULL, ANYWHERE,
                   "how much of a denial's body is kept in memory"),
+    AP_INIT_FLAG("FastCgiNgAuthorizerStdin", cmd_flag,
+                 MEMBER(auth.send_stdin), ANYWHERE,
+                 "off: an authorizer gets no STDIN record"),
+    AP_INIT_FLAG("FastCgiNgAuthorizerUser", cmd_flag, MEMBER(auth.user),
+                 ANYWHERE | OR_AUTHCFG,
+                 "on: an authorizer's REMOTE_USER is the request's user"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerInternal", fastcgi_ng_cmd_auth_internal,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "inherit or ask: subrequests and internal redirects"),
+    AP_INIT_ITERATE("FastCgiNgAuthorizerUnset", fastcgi_ng_cmd_auth_unset,
+                    NULL, ANYWHERE | OR_AUTHCFG,
+                    "variables that only an authorizer sets"),
+    AP_INIT_FLAG("FastCgiNgRequireBody", cmd_flag, MEMBER(auth.require_body),
+                 ANYWHERE | OR_AUTHCFG,
+                 "on: the answer of a pool that Require asks is what a "
+                 "denied client gets"),
+    AP_INIT_TAKE1("FastCgiNgAuthenticator", fastcgi_ng_cmd_authenticator,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "the pool that checks users and passwords, or off"),
+    AP_INIT_FLAG("FastCgiNgAuthenticatorAuthoritative", cmd_flag,
+                 MEMBER(auth.authenticator_decides), ANYWHERE | OR_AUTHCFG,
+                 "off: other modules decide when it denies"),
+    AP_INIT_TAKE1("FastCgiNgAccessChecker", fastcgi_ng_cmd_access_checker,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "the pool that decides before users are known, or off"),
+    AP_INIT_FLAG("FastCgiNgAccessCheckerAuthoritative", cmd_flag,
+                 MEMBER(auth.access_checker_decides), ANYWHERE | OR_AUTHCFG,
+                 "off: other modules decide when it denies"),
     { NULL }
 };

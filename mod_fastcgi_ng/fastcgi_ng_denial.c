@@ -10,9 +10,25 @@
 #include "fastcgi_ng.h"
 
 #include "http_connection.h"
+#include "mod_auth.h"
+#include "mod_core.h"
 #include "util_filter.h"
 
 #define FILTER "FASTCGI_NG_DENIAL"
+
+static bool is_field(const fcng_field *field, const char *name)
+{
+    return ap_cstr_casecmp(field->name.data, name) == 0;
+}
+
+/* httpd looks at this before it looks at ErrorDocument. */
+static void no_error_document(request_rec *r,
+                              const fastcgi_ng_answer_t *answer, int status)
+{
+    if (answer->conf->error_document != 1) {
+        ap_custom_response(r, status, " ");
+    }
+}
 
 int fastcgi_ng_deny(request_rec *r, fastcgi_ng_answer_t *answer)
 {
@@ -22,20 +38,28 @@ int fastcgi_ng_deny(request_rec *r, fastcgi_ng_answer_t *answer)
         return HTTP_FORBIDDEN;
     }
     fastcgi_ng_request_get(r)->denial = answer;
+    if (answer->busy) {
+        fastcgi_ng_retry_after(r);
+    }
+    /* Under "Satisfy Any" another module's denial may come of it. */
     if (answer->verdict == FCNG_AUTHZ_DENIED
-        && answer->conf->error_document != 1) {
-        /* Looked at before ErrorDocument is. */
-        ap_custom_response(r, answer->status, " ");
+        && ap_satisfies(r) != SATISFY_ANY) {
+        no_error_document(r, answer, answer->status);
     }
     return answer->status;
 }
 
-/* ----------------------------------------------------------- the filter --- */
-
-static bool is_field(const fcng_field *field, const char *name)
+void fastcgi_ng_deny_required(request_rec *r, fastcgi_ng_answer_t *answer)
 {
-    return ap_cstr_casecmp(field->name.data, name) == 0;
+    if (r->main == NULL) {
+        answer->required = true;
+        fastcgi_ng_request_get(r)->denial = answer;
+        no_error_document(r, answer, HTTP_UNAUTHORIZED);
+        no_error_document(r, answer, HTTP_FORBIDDEN);
+    }
 }
+
+/* ----------------------------------------------------------- the filter --- */
 
 /* They add up; anything else of httpd's gives way. */
 static void clear_field(request_rec *r, const fcng_field *field)
@@ -122,14 +146,73 @@ static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, out);
 }
 
+/* Beside those that are there, not in their place. */
+static void add_challenges(request_rec *r, const fastcgi_ng_answer_t *answer)
+{
+    int i;
+
+    for (i = 0; i < answer->fields->nelts; i++) {
+        const fcng_field *field = &APR_ARRAY_IDX(answer->fields, i,
+                                                 fcng_field);
+
+        if (is_field(field, "WWW-Authenticate")) {
+            apr_table_addn(r->err_headers_out, field->name.data,
+                           field->value.data);
+        }
+    }
+}
+
+/*
+ * Whether the error that httpd is about to tell is this denial.  Under
+ * "Satisfy Any" all have voted: another module's challenge comes first, and a
+ * 401 before a 403.
+ */
+static bool is_denial(request_rec *r, const fastcgi_ng_answer_t *answer)
+{
+    bool denied = r->status == HTTP_UNAUTHORIZED
+                  || r->status == HTTP_FORBIDDEN;
+
+    if (answer->required) {
+        return denied;
+    }
+    if (!denied || ap_satisfies(r) != SATISFY_ANY) {
+        return answer->status == r->status;
+    }
+    if (r->status == HTTP_UNAUTHORIZED
+        && apr_table_get(r->err_headers_out, "WWW-Authenticate") != NULL) {
+        if (answer->status == HTTP_UNAUTHORIZED) {
+            add_challenges(r, answer);
+        }
+        return false;
+    }
+    return answer->status <= r->status
+           && (answer->status == HTTP_UNAUTHORIZED
+               || answer->status == HTTP_FORBIDDEN);
+}
+
+/* FastCgiNgAuthorizerErrorDocument on, and there is one. */
+static bool is_replaced(request_rec *r, const fastcgi_ng_answer_t *answer)
+{
+    return answer->conf->error_document == 1
+           && answer->status >= HTTP_BAD_REQUEST
+           && ap_response_code_string(r, ap_index_of_response(r->status))
+              != NULL;
+}
+
 static void insert_error_filter(request_rec *r)
 {
     const fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
+    fastcgi_ng_answer_t *answer = known != NULL ? known->denial : NULL;
 
-    if (known != NULL && known->denial != NULL
-        && known->denial->verdict == FCNG_AUTHZ_DENIED
-        && known->denial->status == r->status) {
-        ap_add_output_filter(FILTER, known->denial, r, r->connection);
+    if (answer == NULL || answer->verdict != FCNG_AUTHZ_DENIED
+        || !is_denial(r, answer)) {
+        return;
+    }
+    if (is_replaced(r, answer)) {
+        add_challenges(r, answer);
+    }
+    else {
+        ap_add_output_filter(FILTER, answer, r, r->connection);
     }
 }
 

@@ -117,6 +117,8 @@ static int submit(fastcgi_ng_task_t *task)
     submit.params.data = task->params.data;
     submit.params.len = task->params.len;
     submit.stdin_length = task->body.length;
+    submit.no_stdin = task->question != NULL
+                      && task->conf->auth.send_stdin == 0;
     submit.user = task;
     return fcng_conn_submit(task->conn->fcgi, &submit, &task->request);
 }
@@ -461,7 +463,12 @@ static void run(fastcgi_ng_task_t *task)
 
 /* -------------------------------------------------------------- answer --- */
 
-int fastcgi_ng_task_status(const fastcgi_ng_task_t *task)
+void fastcgi_ng_retry_after(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", FCNG_RETRY_AFTER);
+}
+
+int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy)
 {
     int status = task->status;
 
@@ -469,11 +476,8 @@ int fastcgi_ng_task_status(const fastcgi_ng_task_t *task)
         status = (int)fcng_http_status(task->error,
                                        HTTP_SERVICE_UNAVAILABLE);
     }
-    if (status == HTTP_SERVICE_UNAVAILABLE
-        && task->error != FCNG_ERR_CONNECT) {
-        apr_table_setn(task->r->err_headers_out, "Retry-After",
-                       FCNG_RETRY_AFTER);
-    }
+    *busy = status == HTTP_SERVICE_UNAVAILABLE
+            && task->error != FCNG_ERR_CONNECT;
     return status;
 }
 
@@ -481,12 +485,16 @@ static int answer_failure(fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
     int status;
+    bool busy;
 
     if (task->delivered) {
         fastcgi_ng_reply_break(task);
         return OK;
     }
-    status = fastcgi_ng_task_status(task);
+    status = fastcgi_ng_task_status(task, &busy);
+    if (busy) {
+        fastcgi_ng_retry_after(r);
+    }
     if (is_late(task) && !task->body.eos && r->connection->master == NULL) {
         /* httpd reads the rest of the body before the answer goes out. */
         r->connection->keepalive = AP_CONN_CLOSE;

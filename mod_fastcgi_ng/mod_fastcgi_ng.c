@@ -206,6 +206,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_type_checker(type_checker, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);
     fastcgi_ng_authorizer_hooks(p);
+    fastcgi_ng_authz_hooks(p);
     fastcgi_ng_denial_hooks(p);
     fastcgi_ng_status_hooks(p);
 }
