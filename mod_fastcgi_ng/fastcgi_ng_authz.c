@@ -161,7 +161,7 @@ static authz_status check_authorization(request_rec *r, const char *line,
            && ap_auth_type(r) != NULL ? AUTHZ_DENIED_NO_USER : AUTHZ_DENIED;
 }
 
-/* ------------------------------------------- who knows users, passwords --- */
+/* ------------------------------------------ who knows users, passwords --- */
 
 static fastcgi_ng_answer_t *ask_role(request_rec *r, const char *directive,
                                      const char *pool, const char *role,

@@ -59,7 +59,7 @@ void fastcgi_ng_deny_required(request_rec *r, fastcgi_ng_answer_t *answer)
     }
 }
 
-/* ----------------------------------------------------------- the filter --- */
+/* ---------------------------------------------------------- the filter --- */
 
 /* They add up; anything else of httpd's gives way. */
 static void clear_field(request_rec *r, const fcng_field *field)
