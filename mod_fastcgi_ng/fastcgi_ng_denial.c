@@ -21,6 +21,12 @@ static bool is_field(const fcng_field *field, const char *name)
     return ap_cstr_casecmp(field->name.data, name) == 0;
 }
 
+/* Under "Satisfy Any": others may still grant. */
+static bool is_vote(int status)
+{
+    return status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN;
+}
+
 /* httpd looks at this before it looks at ErrorDocument. */
 static void no_error_document(request_rec *r,
                               const fastcgi_ng_answer_t *answer, int status)
@@ -41,10 +47,15 @@ int fastcgi_ng_deny(request_rec *r, fastcgi_ng_answer_t *answer)
     if (answer->busy) {
         fastcgi_ng_retry_after(r);
     }
-    /* Under "Satisfy Any" another module's denial may come of it. */
-    if (answer->verdict == FCNG_AUTHZ_DENIED
-        && ap_satisfies(r) != SATISFY_ANY) {
+    if (answer->verdict != FCNG_AUTHZ_DENIED) {
+        return answer->status;
+    }
+    if (ap_satisfies(r) != SATISFY_ANY || !is_vote(answer->status)) {
         no_error_document(r, answer, answer->status);
+    }
+    else {
+        /* What comes of it may be another module's challenge. */
+        no_error_document(r, answer, HTTP_FORBIDDEN);
     }
     return answer->status;
 }
@@ -169,13 +180,10 @@ static void add_challenges(request_rec *r, const fastcgi_ng_answer_t *answer)
  */
 static bool is_denial(request_rec *r, const fastcgi_ng_answer_t *answer)
 {
-    bool denied = r->status == HTTP_UNAUTHORIZED
-                  || r->status == HTTP_FORBIDDEN;
-
     if (answer->required) {
-        return denied;
+        return is_vote(r->status);
     }
-    if (!denied || ap_satisfies(r) != SATISFY_ANY) {
+    if (!is_vote(r->status) || ap_satisfies(r) != SATISFY_ANY) {
         return answer->status == r->status;
     }
     if (r->status == HTTP_UNAUTHORIZED
@@ -185,9 +193,7 @@ static bool is_denial(request_rec *r, const fastcgi_ng_answer_t *answer)
         }
         return false;
     }
-    return answer->status <= r->status
-           && (answer->status == HTTP_UNAUTHORIZED
-               || answer->status == HTTP_FORBIDDEN);
+    return is_vote(answer->status) && answer->status <= r->status;
 }
 
 /* FastCgiNgAuthorizerErrorDocument on, and there is one. */
