@@ -10,7 +10,7 @@ use Digest::SHA qw(sha256_hex);
 use FCNG::App;
 use FCNG::Hosts;
 use FCNG::HTTP qw(curl);
-use FCNG::Util qw(random_bytes slurp spew);
+use FCNG::Util qw(random_bytes slurp spew wait_until);
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 
@@ -55,7 +55,7 @@ sub decide {
 sub basic { (Authorization => 'Basic ' . encode_base64("$_[0]:$_[1]", '')) }
 
 my @load = qw(auth_basic authn_core authn_file authz_user access_compat
-    autoindex negotiation cgi filter deflate);
+    autoindex negotiation cgi filter deflate proxy proxy_http);
 
 sub prepare {
     my ($host) = @_;
@@ -103,7 +103,7 @@ my $cgi = <<'CGI';
 #!/bin/sh
 echo Content-Type: text/plain
 echo
-echo "TEAM=$TEAM REDIRECT_TEAM=$REDIRECT_TEAM REMOTE_USER=$REMOTE_USER"
+echo "TEAM=$TEAM $Asked_For REMOTE_USER=$REMOTE_USER"
 CGI
 
 # Questions about a path.
@@ -129,6 +129,7 @@ sub trees {
             . '[<!--#include virtual="secret.txt" -->]');
         page($host, "$tree/neg.secret.txt", 'SECRET');
         page($host, "$tree/env.cgi", $cgi);
+        page($host, "$tree/dir/env.cgi", $cgi);
     }
 }
 
@@ -140,6 +141,9 @@ sub subrequests {
 <DirectoryMatch "/htdocs/inherit">
     FastCgiNgAuthorizer auth
 </DirectoryMatch>
+<LocationMatch "/dir/">
+    DirectoryIndex env.cgi
+</LocationMatch>
 <LocationMatch "/index2?/">
     DirectoryIndex secret.html other.html
 </LocationMatch>
@@ -162,6 +166,9 @@ CONF
     my $r = $host->get('/inherit/gone');
     is($r->{status}, 410, 'ErrorDocument');
 
+    like($host->get('/inherit/dir/')->{body}, qr{TEAM=blue /inherit/dir/ },
+        'a variable of the folder');
+
     # Each address is asked for.
     $auth->forget;
     my $client = $host->client;
@@ -178,6 +185,9 @@ CONF
         is($r->{status}, 200, 'autoindex');
         unlike($r->{body}, qr/secret\.txt/, 'is not listed');
         like($r->{body}, qr/open\.txt/, 'the others are');
+        $r = $client->request_on('GET', "/$tree/dir/");
+        like($r->{body}, qr{TEAM=blue /ask/dir/env\.cgi },
+            'the variable of the index');
         $r = $client->request_on('GET', "/$tree/neg");
         is($r->{status}, 404, 'MultiViews');
         $r = $client->request_on('GET', "/$tree/open.txt");
@@ -237,6 +247,9 @@ FCNG::Hosts->each(only => 'apache', load => \@load, sub {
     page($host, 'vars/echo.shtml', '[<!--#echo var="TEAM" -->]'
         . '[<!--#include virtual="env.cgi" -->]');
     page($host, 'errdoc/sorry.html', 'sorry');
+    page($host, 'free/env.cgi', $cgi);
+    page($host, 'moved/.htaccess',
+        "RewriteEngine On\nRewriteRule ^x\$ /free/env.cgi [PT]\n");
     $host->server(apache => <<'CONF');
 <Location "/denied">
     FastCgiNgAuthorizer auth
@@ -315,6 +328,17 @@ ErrorDocument 403 /index.html
 <Location "/in/out">
     FastCgiNgAuthorizer off
 </Location>
+<Location "/moved">
+    FastCgiNgAuthorizer auth
+    ErrorDocument 404 /free/env.cgi
+</Location>
+<Location "/plain">
+    FastCgiNgPass app
+</Location>
+<Location "/proxied">
+    FastCgiNgAuthorizer auth
+    RequestHeader set X-Team "%{TEAM}e"
+</Location>
 <Location "/slow">
     FastCgiNgAuthorizer auth
     FastCgiNgAuthorizerReadTimeout 300ms
@@ -334,6 +358,7 @@ FastCgiNgPool few @{[$auth->address]} max_connections=1 max_queue=0
 <Location "/few">
     FastCgiNgAuthorizer few
 </Location>
+ProxyPass "/proxied/" "http://127.0.0.1:$host->{port}/plain/" disablereuse=on
 FastCgiNgPool nobody unix:@{[$host->dir]}/none.sock
 <Location "/two">
     FastCgiNgAuthorizer auth nobody
@@ -401,6 +426,13 @@ CONF
         'SetEnv does not replace it');
     $r = $host->get('/spoof/page.txt?do=plain', headers => ['X-Evil' => 'z']);
     like($r->{body}, qr/^TEAM=$/m, 'Unset: SetEnvIf does not speak for it');
+    $r = $host->get('/proxied/x', headers => ['X-Team' => 'evil']);
+    like($r->{body}, qr/^HTTP_X_TEAM=blue$/m, 'a proxied application');
+    like($host->get('/moved/x')->{body}, qr{^TEAM=blue /moved/x },
+        'kept over a rewrite');
+    $r = $host->get('/moved/missing');
+    like("$r->{status} $r->{body}", qr{^404 TEAM=blue /moved/missing },
+        'and to an ErrorDocument');
     $r = $host->get('/anon/x');
     like($r->{body}, qr/^REMOTE_USER=app--$/m, 'AuthorizerUser on');
     is($host->get('/user/env.cgi')->{status}, 401,
@@ -481,10 +513,22 @@ CONF
     $client->send("GET /few/x?do=slow HTTP/1.1\r\nHost: x\r\n\r\n");
     $auth->wait_event('request');
     $r = $host->get('/few/x?do=plain');
-    is("$r->{status} " . ($r->header('Retry-After') // ''), '503 5',
+    is("$r->{status} " . ($r->header('Retry-After') // ''), '503 1',
         'a full queue');
     $auth->open_gate('slow');
     is($client->response->{status}, 404, 'who was asked goes on');
+
+    # ---- a client that leaves
+    $auth->close_gate('slow')->forget;
+    $client = $host->client;
+    $client->send("GET /app/leaves?do=slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    $auth->wait_event('request');
+    $client->close;
+    ok(wait_until(3, sub { slurp($host->dir . '/logs/access.log')
+        =~ m{^499 - - /app/leaves$}m }), 'a client that leaves: 499');
+    ok(!grep({ $_->{env}{PATH_INFO} eq '/leaves' } $app->events('request')),
+        'and the Responder never hears of it');
+    $auth->open_gate('slow');
 
     # ---- what it is sent
     $auth->forget;
