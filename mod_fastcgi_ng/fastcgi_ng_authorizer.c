@@ -359,6 +359,14 @@ static bool inherits(request_rec *r)
            && from->per_dir_config == r->per_dir_config;
 }
 
+/* ErrorDocument of a request that may not pass: whoever cannot log in yet
+   must be told so.  httpd does not ask its own modules either. */
+static bool is_error_page(request_rec *r)
+{
+    return r->prev != NULL && r->prev->status != HTTP_OK
+           && r->prev->per_dir_config == r->per_dir_config;
+}
+
 /*
  * Before mod_rewrite, whose redirects would answer a request that may not
  * pass.  phase=authz asks here.  So does FastCgiNgAuthorizerInternal ask where
@@ -381,7 +389,8 @@ static int fixups_first(request_rec *r)
     if (conf->pools == NULL || (known != NULL && known->authorized)) {
         return DECLINED;
     }
-    if (conf->again == 1 || (conf->late && !inherits(r))) {
+    if (conf->again == 1
+        || (conf->late && !inherits(r) && !is_error_page(r))) {
         return authorize(r, conf);
     }
     unset_vars(r, conf);

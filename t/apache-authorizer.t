@@ -247,6 +247,7 @@ FCNG::Hosts->each(only => 'apache', load => \@load, sub {
     page($host, 'vars/echo.shtml', '[<!--#echo var="TEAM" -->]'
         . '[<!--#include virtual="env.cgi" -->]');
     page($host, 'errdoc/sorry.html', 'sorry');
+    page($host, 'latebasic/login.html', 'log in');
     page($host, 'free/env.cgi', $cgi);
     page($host, 'moved/.htaccess',
         "RewriteEngine On\nRewriteRule ^x\$ /free/env.cgi [PT]\n");
@@ -314,6 +315,7 @@ SetEnvIf X-Evil (.+) TEAM=$1
 <Location "/latebasic">
     FastCgiNgAuthorizer auth phase=authz
     Require valid-user
+    ErrorDocument 401 /latebasic/login.html
 </Location>
 <Location "/errdoc">
     FastCgiNgAuthorizer auth
@@ -445,7 +447,8 @@ CONF
 
     # ---- after authentication
     $auth->forget;
-    is($host->get('/latebasic/page.txt')->{status}, 401, 'phase=authz: 401');
+    $r = $host->get('/latebasic/page.txt');
+    is("$r->{status} $r->{body}", '401 log in', 'phase=authz: 401');
     is(asked($auth, qr/latebasic/), 0, 'and is not asked');
     $r = $host->get('/latebasic/page.txt', headers => [basic('joe',
         'secret')]);
