@@ -7,6 +7,7 @@
  *             that has it with the same limits
  *   conn      one connection to a backend
  *   task      one request on its way through a backend
+ *   answer    what an Authorizer said of a request
  *
  * An app is made when the configuration is read and never changes.  A backend
  * lives as long as the child process; what processes know of each other as
@@ -34,6 +35,7 @@
 #include <fcng/fcng.h>
 
 #define FASTCGI_NG_HANDLER "fastcgi-ng:"
+#define FASTCGI_NG_PROVIDER "fastcgi-ng" /* of Require, AuthBasicProvider */
 #define FASTCGI_NG_STATUS_HANDLER "fastcgi-ng-status"
 
 extern module AP_MODULE_DECLARE_DATA fastcgi_ng_module;
@@ -67,6 +69,7 @@ typedef struct fastcgi_ng_app_t {
 /* A place in the configuration that names an app. */
 typedef struct fastcgi_ng_use_t {
     const char *name;
+    const char *directive;
     const char *file;
     int line;
 } fastcgi_ng_use_t;
@@ -86,6 +89,33 @@ typedef struct fastcgi_ng_param_t {
     int var;              /* enum fcng_env_var, or -1 */
 } fastcgi_ng_param_t;
 
+/* Who is asked whether a request may pass, and how.  -1: not set. */
+typedef struct fastcgi_ng_auth_conf_t {
+    apr_array_header_t *pools;   /* const char *; NULL with |set|: off */
+    bool set;
+    bool late;                   /* phase=authz */
+    apr_array_header_t *params;  /* fastcgi_ng_param_t */
+    apr_uint32_t skip;
+    apr_interval_time_t connect_timeout;
+    apr_interval_time_t send_timeout;
+    apr_interval_time_t read_timeout;
+    apr_int64_t buffer_size;
+    int error_document;
+    int send_stdin;
+    int user;                    /* REMOTE_USER becomes r->user */
+    int again;                   /* FastCgiNgAuthorizerInternal ask */
+    apr_array_header_t *unset;   /* const char * */
+    int require_body;
+    /* of mod_fcgid and mod_fastcgi: a pool, NULL with _set: off */
+    const char *authenticator;
+    bool authenticator_set;
+    bool is_provider;            /* AuthBasicProvider asks it */
+    const char *access_checker;
+    bool access_checker_set;
+    int authenticator_decides;   /* ...Authoritative */
+    int access_checker_decides;
+} fastcgi_ng_auth_conf_t;
+
 typedef struct fastcgi_ng_dir_conf_t {
     const char *pass;      /* app's name; NULL with pass_set: off */
     const char *mount;     /* the location's path; "" for all paths */
@@ -103,6 +133,7 @@ typedef struct fastcgi_ng_dir_conf_t {
     apr_interval_time_t request_timeout;
     int stderr_level;      /* APLOG_*, FASTCGI_NG_STDERR_OFF */
     apr_int64_t stderr_rate;
+    fastcgi_ng_auth_conf_t auth;
 } fastcgi_ng_dir_conf_t;
 
 #define FASTCGI_NG_STDERR_OFF (-2)
@@ -120,6 +151,38 @@ int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
 void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server);
 fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 
+/* Parts of a directive that more than one file has. */
+bool fastcgi_ng_is_name(const char *name);
+void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
+                             const char *name);
+void fastcgi_ng_merge_params(apr_pool_t *p, apr_array_header_t **params,
+                             apr_array_header_t *base,
+                             apr_array_header_t *add);
+/* "64k", within both limits. */
+bool fastcgi_ng_parse_size(const char *arg, apr_off_t min, apr_off_t max,
+                           apr_int64_t *size);
+
+/* fastcgi_ng_authconf.c */
+void fastcgi_ng_auth_conf_init(fastcgi_ng_auth_conf_t *conf);
+void fastcgi_ng_auth_conf_merge(apr_pool_t *p, fastcgi_ng_auth_conf_t *conf,
+                                const fastcgi_ng_auth_conf_t *base,
+                                const fastcgi_ng_auth_conf_t *add);
+const char *fastcgi_ng_cmd_authorizer(cmd_parms *cmd, void *dir, int argc,
+                                      char *const argv[]);
+const char *fastcgi_ng_cmd_auth_unset(cmd_parms *cmd, void *dir,
+                                      const char *arg);
+const char *fastcgi_ng_cmd_auth_internal(cmd_parms *cmd, void *dir,
+                                         const char *arg);
+const char *fastcgi_ng_cmd_authenticator(cmd_parms *cmd, void *dir,
+                                         const char *arg);
+const char *fastcgi_ng_cmd_access_checker(cmd_parms *cmd, void *dir,
+                                          const char *arg);
+/* "Require fastcgi-ng POOL": the pool's name, checked; NULL or an error. */
+const char *fastcgi_ng_name_pool(cmd_parms *cmd, const char *directive,
+                                 const char *arg, const char **name);
+const char *fastcgi_ng_cmd_auth_buffer_size(cmd_parms *cmd, void *dir,
+                                            const char *arg);
+
 /* --------------------------------------------------------- connections --- */
 
 typedef struct fastcgi_ng_conn_t {
@@ -132,6 +195,26 @@ typedef struct fastcgi_ng_conn_t {
     bool idle;
     bool watched; /* the service thread polls its descriptor */
 } fastcgi_ng_conn_t;
+
+/* --------------------------------------------------------------- spool --- */
+
+/* Bytes that wait until somebody wants them: in memory, and beyond
+   |memory_max| in a temporary file. */
+typedef struct fastcgi_ng_spool_t {
+    apr_pool_t *pool;
+    apr_bucket_brigade *memory;
+    apr_file_t *file;            /* then |memory| is empty */
+    apr_uint64_t length;
+    apr_uint64_t memory_max;
+} fastcgi_ng_spool_t;
+
+void fastcgi_ng_spool_init(fastcgi_ng_spool_t *spool, request_rec *r,
+                           apr_uint64_t memory_max);
+/* Copies the bytes. */
+apr_status_t fastcgi_ng_spool_add(fastcgi_ng_spool_t *spool, const char *data,
+                                  apr_size_t len);
+/* Moves all to the end of |bb|. */
+void fastcgi_ng_spool_take(fastcgi_ng_spool_t *spool, apr_bucket_brigade *bb);
 
 /* ---------------------------------------------------------------- body --- */
 
@@ -192,14 +275,38 @@ typedef struct fastcgi_ng_client_t {
 enum fastcgi_ng_reply {
     FASTCGI_NG_REPLY_NONE,     /* no head yet */
     FASTCGI_NG_REPLY_BODY,     /* the body goes to the client */
-    FASTCGI_NG_REPLY_DISCARD,  /* HEAD, 204, 304, redirects */
+    FASTCGI_NG_REPLY_DISCARD,  /* HEAD, 204, 304, redirects, grants */
+    FASTCGI_NG_REPLY_KEEP,     /* an Authorizer's: it is spooled */
 };
+
+/* What an Authorizer said. */
+typedef struct fastcgi_ng_answer_t {
+    enum fcng_authz verdict;
+    int status;                  /* for the client, unless it grants */
+    bool busy;                   /* a failure that Retry-After goes with */
+    bool required;               /* by Require, which has statuses of its
+                                    own */
+    const char *status_line;     /* of a denial */
+    apr_array_header_t *fields;  /* of a denial: fcng_field */
+    apr_array_header_t *vars;    /* of a grant: fcng_field */
+    fastcgi_ng_spool_t body;     /* of a denial */
+    apr_uint64_t length;         /* as its head says */
+    const fastcgi_ng_auth_conf_t *conf;
+} fastcgi_ng_answer_t;
+
+/* A question to an Authorizer. */
+typedef struct fastcgi_ng_question_t {
+    const char *directive;       /* who asks: "FastCgiNgAuthorizer auth" */
+    apr_array_header_t *params;  /* fcng_field: beside the usual ones */
+    fastcgi_ng_answer_t *answer;
+} fastcgi_ng_question_t;
 
 typedef struct fastcgi_ng_task_t {
     request_rec *r;
     const fastcgi_ng_dir_conf_t *conf;
     const fastcgi_ng_app_t *app;
     const char *mount;           /* of FastCgiNgPass, or NULL */
+    fastcgi_ng_question_t *question; /* NULL: a Responder's task */
     fastcgi_ng_client_t client;
     fastcgi_ng_body_t body;
     fcng_params params;
@@ -231,6 +338,7 @@ typedef struct fastcgi_ng_task_t {
     char *partial;               /* a head's line that is not whole yet */
     apr_size_t partial_len, partial_size;
     apr_table_t *fields;
+    const char *reason;          /* "404 Not Found" */
     apr_bucket_brigade *out;
     enum fastcgi_ng_reply reply;
     const char *redirect;        /* local: where to go on */
@@ -252,7 +360,34 @@ typedef struct fastcgi_ng_task_t {
 
 #define FASTCGI_NG_BUFFER 65536
 
+/* What is known of a request, of each that is made by an internal redirect and
+   of each subrequest. */
+typedef struct fastcgi_ng_request_t {
+    const char *pass;            /* pool of FastCgiNgPass that it belongs to */
+    bool authorized;             /* asked here, and granted */
+    apr_array_header_t *required; /* what Require has asked */
+    fastcgi_ng_answer_t *denial; /* or why not */
+    apr_array_header_t *vars;    /* fcng_field: of the grants, also of the
+                                    request before; NULL: none */
+} fastcgi_ng_request_t;
+
+/* mod_fastcgi_ng.c */
+const fastcgi_ng_dir_conf_t *fastcgi_ng_dir_conf(request_rec *r);
+/* NULL: nothing is known of it. */
+fastcgi_ng_request_t *fastcgi_ng_request_find(request_rec *r);
+fastcgi_ng_request_t *fastcgi_ng_request_get(request_rec *r);
+
 /* fastcgi_ng_responder.c */
+#define FASTCGI_NG_CLIENT_GONE 499 /* never sent; what nginx logs */
+fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
+                                          const fastcgi_ng_dir_conf_t *conf,
+                                          const fastcgi_ng_app_t *app);
+/* To its end, with |params| built; |buf| is to be freed. */
+void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
+/* The status for the client of a task that failed; |busy|: it may come again
+   later. */
+int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
+void fastcgi_ng_retry_after(request_rec *r);
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                        const fastcgi_ng_app_t *app, const char *mount);
 
@@ -266,6 +401,30 @@ int fastcgi_ng_reply_stdout(fastcgi_ng_task_t *task, fcng_str bytes);
 void fastcgi_ng_reply_pass(fastcgi_ng_task_t *task, bool flush);
 void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task);
 void fastcgi_ng_reply_break(fastcgi_ng_task_t *task);
+
+/* fastcgi_ng_authorizer.c */
+void fastcgi_ng_authorizer_hooks(apr_pool_t *p);
+/* The head of an answer is complete: FCNG_OK, or what is wrong with it. */
+int fastcgi_ng_answer_head(fastcgi_ng_task_t *task);
+void fastcgi_ng_answer_body(fastcgi_ng_task_t *task, const char *data,
+                            apr_size_t len);
+fastcgi_ng_answer_t *fastcgi_ng_ask(request_rec *r, const char *pool,
+                                    fastcgi_ng_question_t *question);
+/* The variables of a grant count from now on. */
+void fastcgi_ng_grant(request_rec *r, const fastcgi_ng_answer_t *answer);
+/* What the Authorizers of this request say a variable is, or NULL. */
+const char *fastcgi_ng_auth_var(request_rec *r, const char *name);
+
+/* fastcgi_ng_denial.c: the application's answer in the place of httpd's. */
+void fastcgi_ng_denial_hooks(apr_pool_t *p);
+/* The status to return for a denial or a failure. */
+int fastcgi_ng_deny(request_rec *r, fastcgi_ng_answer_t *answer);
+/* Should Require deny, this is what the client gets. */
+void fastcgi_ng_deny_required(request_rec *r, fastcgi_ng_answer_t *answer);
+
+/* fastcgi_ng_authz.c: Require, AuthBasicProvider and the hooks that
+   mod_fcgid and mod_fastcgi have. */
+void fastcgi_ng_authz_hooks(apr_pool_t *p);
 
 /* ---------------------------------------------------------------- logs --- */
 

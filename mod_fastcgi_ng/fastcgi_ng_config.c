@@ -63,18 +63,17 @@ void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir)
     conf->request_timeout = UNSET;
     conf->stderr_level = UNSET;
     conf->stderr_rate = UNSET;
+    fastcgi_ng_auth_conf_init(&conf->auth);
     return conf;
 }
 
-static void param_set(fastcgi_ng_dir_conf_t *conf, fastcgi_ng_param_t *param)
+static void param_set(apr_array_header_t *params,
+                      const fastcgi_ng_param_t *param)
 {
     int i;
 
-    if (param->var >= 0) {
-        conf->skip |= 1u << param->var;
-    }
-    for (i = 0; i < conf->params->nelts; i++) {
-        fastcgi_ng_param_t *old = &APR_ARRAY_IDX(conf->params, i,
+    for (i = 0; i < params->nelts; i++) {
+        fastcgi_ng_param_t *old = &APR_ARRAY_IDX(params, i,
                                                  fastcgi_ng_param_t);
 
         if (strcmp(old->name, param->name) == 0) {
@@ -82,24 +81,22 @@ static void param_set(fastcgi_ng_dir_conf_t *conf, fastcgi_ng_param_t *param)
             return;
         }
     }
-    APR_ARRAY_PUSH(conf->params, fastcgi_ng_param_t) = *param;
+    APR_ARRAY_PUSH(params, fastcgi_ng_param_t) = *param;
 }
 
-static void merge_params(apr_pool_t *p, fastcgi_ng_dir_conf_t *conf,
-                         const fastcgi_ng_dir_conf_t *base,
-                         const fastcgi_ng_dir_conf_t *add)
+void fastcgi_ng_merge_params(apr_pool_t *p, apr_array_header_t **params,
+                             apr_array_header_t *base,
+                             apr_array_header_t *add)
 {
     int i;
 
-    if (base->params == NULL || add->params == NULL) {
-        conf->params = add->params != NULL ? add->params : base->params;
-        conf->skip = base->skip | add->skip;
+    if (base == NULL || add == NULL) {
+        *params = add != NULL ? add : base;
         return;
     }
-    conf->params = apr_array_copy(p, base->params);
-    conf->skip = base->skip;
-    for (i = 0; i < add->params->nelts; i++) {
-        param_set(conf, &APR_ARRAY_IDX(add->params, i, fastcgi_ng_param_t));
+    *params = apr_array_copy(p, base);
+    for (i = 0; i < add->nelts; i++) {
+        param_set(*params, &APR_ARRAY_IDX(add, i, fastcgi_ng_param_t));
     }
 }
 
@@ -116,7 +113,8 @@ void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
     conf->pass = pass->pass;
     conf->mount = pass->mount;
     conf->script = add->script != NULL ? add->script : base->script;
-    merge_params(p, conf, base, add);
+    fastcgi_ng_merge_params(p, &conf->params, base->params, add->params);
+    conf->skip = base->skip | add->skip;
     PICK(default_params);
     PICK(check_script);
     PICK(request_buffering);
@@ -127,12 +125,13 @@ void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
     PICK(request_timeout);
     PICK(stderr_level);
     PICK(stderr_rate);
+    fastcgi_ng_auth_conf_merge(p, &conf->auth, &base->auth, &add->auth);
     return conf;
 }
 
 /* ---------------------------------------------------- FastCgiNgPool --- */
 
-static bool is_name(const char *name)
+bool fastcgi_ng_is_name(const char *name)
 {
     const char *c;
 
@@ -146,7 +145,7 @@ static bool is_name(const char *name)
 
 static const char *check_name(apr_pool_t *p, const char *name)
 {
-    if (!is_name(name) || strcmp(name, "off") == 0) {
+    if (!fastcgi_ng_is_name(name) || strcmp(name, "off") == 0) {
         return apr_psprintf(p, "FastCgiNgPool: \"%s\" cannot name a pool: "
                             "write letters, digits, '.', '_' and '-', and "
                             "not \"off\"", name);
@@ -300,11 +299,13 @@ static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
 
 /* ---------------------------------------------------- FastCgiNgPass --- */
 
-static void remember_use(cmd_parms *cmd, const char *name)
+void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
+                             const char *name)
 {
     fastcgi_ng_use_t *use = apr_array_push(server_conf(cmd->server)->uses);
 
     use->name = name;
+    use->directive = directive;
     use->file = cmd->directive->filename;
     use->line = cmd->directive->line_num;
 }
@@ -351,7 +352,7 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     if (ap_cstr_casecmp(arg, "off") == 0) {
         return NULL;
     }
-    if (!is_name(arg)) {
+    if (!fastcgi_ng_is_name(arg)) {
         return apr_psprintf(cmd->pool, "FastCgiNgPass takes the name of a "
                             "pool, which \"%s\" is not: write FastCgiNgPool "
                             "NAME %s in the server and FastCgiNgPass NAME "
@@ -359,7 +360,7 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     }
     conf->pass = lower(cmd->pool, arg);
     conf->mount = server ? "" : mount_of(cmd, section);
-    remember_use(cmd, conf->pass);
+    fastcgi_ng_remember_use(cmd, cmd->cmd->name, conf->pass);
     return NULL;
 }
 
@@ -391,8 +392,9 @@ static const char *param_value(cmd_parms *cmd, fastcgi_ng_param_t *param,
     param->expr = ap_expr_parse_cmd(cmd, value, AP_EXPR_FLAG_STRING_RESULT,
                                     &err, NULL);
     if (err != NULL) {
-        return apr_psprintf(cmd->pool, "FastCgiNgParam %s: the value \"%s\" "
-                            "is no expression: %s", param->name, value, err);
+        return apr_psprintf(cmd->pool, "%s %s: the value \"%s\" is no "
+                            "expression: %s", cmd->cmd->name, param->name,
+                            value, err);
     }
     return NULL;
 }
@@ -404,6 +406,7 @@ static const char *cmd_param(cmd_parms *cmd, void *dir, const char *args)
     const char *value = *args != '\0' ? ap_getword_conf(cmd->pool, &args)
                                       : NULL;
     fastcgi_ng_dir_conf_t *conf = dir;
+    bool auth = cmd->info != NULL;
     bool htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL;
     bool removes = name[0] == '!';
     fastcgi_ng_param_t param;
@@ -412,36 +415,50 @@ static const char *cmd_param(cmd_parms *cmd, void *dir, const char *args)
 
     memset(&param, 0, sizeof(param));
     if (*args != '\0') {
-        return apr_psprintf(cmd->pool, "FastCgiNgParam %s takes one value: "
-                            "put it into quotes", name);
+        return apr_psprintf(cmd->pool, "%s %s takes one value: put it into "
+                            "quotes", cmd->cmd->name, name);
     }
     param.name = removes ? name + 1 : name;
     param.name_len = strlen(param.name);
     key = (fcng_str){ param.name, param.name_len };
     if (param.name_len == 0 || strchr(param.name, '=') != NULL) {
-        return apr_psprintf(cmd->pool, "FastCgiNgParam: \"%s\" is no name: "
-                            "write FastCgiNgParam NAME VALUE", name);
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is no name: write %s "
+                            "NAME VALUE", cmd->cmd->name, name,
+                            cmd->cmd->name);
     }
     if (removes == (value != NULL)) {
         return apr_psprintf(cmd->pool, removes
-                            ? "FastCgiNgParam %s takes no value"
-                            : "FastCgiNgParam %s takes a value; to remove "
-                              "a parameter write !NAME", name);
+                            ? "%s %s takes no value"
+                            : "%s %s takes a value; to remove a parameter "
+                              "write !NAME", cmd->cmd->name, name);
     }
     if (htaccess && fcng_env_is_trusted(key)) {
-        return apr_psprintf(cmd->pool, "FastCgiNgParam: %s cannot be set in "
-                            ".htaccess: applications trust it; write it in "
-                            "<Directory>", param.name);
+        return apr_psprintf(cmd->pool, "%s: %s cannot be set in .htaccess: "
+                            "applications trust it; write it in <Directory>",
+                            cmd->cmd->name, param.name);
+    }
+    if (auth && fcng_authz_is_withheld(key)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0,
+                     cmd->server, "line %d of %s: %s %s is never sent to an "
+                     "Authorizer: take it out", cmd->directive->line_num,
+                     cmd->directive->filename, cmd->cmd->name, param.name);
+        return NULL;
     }
     param.var = fcng_env_find(key);
     if (!removes) {
         err = param_value(cmd, &param, value);
     }
     if (err == NULL) {
-        if (conf->params == NULL) {
-            conf->params = apr_array_make(cmd->pool, 4, sizeof(param));
+        apr_array_header_t **params = auth ? &conf->auth.params
+                                           : &conf->params;
+
+        if (*params == NULL) {
+            *params = apr_array_make(cmd->pool, 4, sizeof(param));
         }
-        param_set(conf, &param);
+        param_set(*params, &param);
+        if (param.var >= 0) {
+            *(auth ? &conf->auth.skip : &conf->skip) |= 1u << param.var;
+        }
     }
     return err;
 }
@@ -474,10 +491,9 @@ static const char *cmd_timeout(cmd_parms *cmd, void *dir, const char *arg)
     return NULL;
 }
 
-static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
-                                       const char *arg)
+bool fastcgi_ng_parse_size(const char *arg, apr_off_t min, apr_off_t max,
+                           apr_int64_t *out)
 {
-    fastcgi_ng_dir_conf_t *conf = dir;
     apr_off_t size = 0;
     char *end = NULL;
     apr_status_t rv = apr_strtoff(&size, arg, &end, 10);
@@ -487,13 +503,22 @@ static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
                 : apr_tolower(*end) == 'm' ? 1024 * 1024 : -1;
         end++;
     }
-    if (rv != APR_SUCCESS || end == arg || *end != '\0'
-        || size < FCNG_HEAD_SIZE_MIN || size > FCNG_HEAD_SIZE_MAX) {
+    *out = size;
+    return rv == APR_SUCCESS && end != arg && *end == '\0' && size >= min
+           && size <= max;
+}
+
+static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
+                                       const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+
+    if (!fastcgi_ng_parse_size(arg, FCNG_HEAD_SIZE_MIN,
+                               FCNG_HEAD_SIZE_MAX, &conf->header_max_size)) {
         return apr_psprintf(cmd->pool, "FastCgiNgHeaderMaxSize: \"%s\" is no "
                             "size: write %d to %dm, as in 64k", arg,
                             FCNG_HEAD_SIZE_MIN, FCNG_HEAD_SIZE_MAX >> 20);
     }
-    conf->header_max_size = size;
     return NULL;
 }
 
@@ -574,10 +599,10 @@ static int check_uses(apr_pool_t *p, server_rec *s)
 
         if (fastcgi_ng_find_app(s, use->name) == NULL) {
             ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, s,
-                         "Syntax error on line %d of %s: FastCgiNgPass: there "
-                         "is no pool \"%s\" here: define it with "
-                         "FastCgiNgPool %s ADDRESS (known: %s)",
-                         use->line, use->file, use->name, use->name,
+                         "Syntax error on line %d of %s: %s: there is no "
+                         "pool \"%s\" here: define it with FastCgiNgPool %s "
+                         "ADDRESS (known: %s)", use->line, use->file,
+                         use->directive, use->name, use->name,
                          known_names(p, s));
             rc = HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -668,6 +693,7 @@ void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server)
 /* ---------------------------------------------------------- the table --- */
 
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+#define AUTHORIZER ((void *)1)
 #define MEMBER(name) ((void *)APR_OFFSETOF(fastcgi_ng_dir_conf_t, name))
 
 const command_rec fastcgi_ng_commands[] = {
@@ -702,5 +728,55 @@ const command_rec fastcgi_ng_commands[] = {
     AP_INIT_TAKE12("FastCgiNgStderr", cmd_stderr, NULL, ANYWHERE,
                    "the log level of what the application writes to STDERR, "
                    "or off; rate=100r/s"),
+    AP_INIT_TAKE_ARGV("FastCgiNgAuthorizer", fastcgi_ng_cmd_authorizer, NULL,
+                      ANYWHERE | OR_AUTHCFG,
+                      "pools that must all grant a request, phase=access or "
+                      "authz; or off"),
+    AP_INIT_RAW_ARGS("FastCgiNgAuthorizerParam", cmd_param, AUTHORIZER,
+                     ANYWHERE | OR_AUTHCFG,
+                     "a name and a value (an expression), or !name"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerConnectTimeout", cmd_timeout,
+                  MEMBER(auth.connect_timeout), ANYWHERE,
+                  "how long connecting may take"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerSendTimeout", cmd_timeout,
+                  MEMBER(auth.send_timeout), ANYWHERE,
+                  "how long an authorizer may take no byte"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerReadTimeout", cmd_timeout,
+                  MEMBER(auth.read_timeout), ANYWHERE,
+                  "how long an authorizer may send no byte"),
+    AP_INIT_FLAG("FastCgiNgAuthorizerErrorDocument", cmd_flag,
+                 MEMBER(auth.error_document), ANYWHERE | OR_AUTHCFG,
+                 "on: ErrorDocument takes the place of a denial's body"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerBufferSize",
+                  fastcgi_ng_cmd_auth_buffer_size, NULL, ANYWHERE,
+                  "how much of a denial's body is kept in memory"),
+    AP_INIT_FLAG("FastCgiNgAuthorizerStdin", cmd_flag,
+                 MEMBER(auth.send_stdin), ANYWHERE,
+                 "off: an authorizer gets no STDIN record"),
+    AP_INIT_FLAG("FastCgiNgAuthorizerUser", cmd_flag, MEMBER(auth.user),
+                 ANYWHERE | OR_AUTHCFG,
+                 "on: an authorizer's REMOTE_USER is the request's user"),
+    AP_INIT_TAKE1("FastCgiNgAuthorizerInternal", fastcgi_ng_cmd_auth_internal,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "inherit or ask: subrequests and internal redirects"),
+    AP_INIT_ITERATE("FastCgiNgAuthorizerUnset", fastcgi_ng_cmd_auth_unset,
+                    NULL, ANYWHERE | OR_AUTHCFG,
+                    "variables that only an authorizer sets"),
+    AP_INIT_FLAG("FastCgiNgRequireBody", cmd_flag, MEMBER(auth.require_body),
+                 ANYWHERE | OR_AUTHCFG,
+                 "on: the answer of a pool that Require asks is what a "
+                 "denied client gets"),
+    AP_INIT_TAKE1("FastCgiNgAuthenticator", fastcgi_ng_cmd_authenticator,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "the pool that checks users and passwords, or off"),
+    AP_INIT_FLAG("FastCgiNgAuthenticatorAuthoritative", cmd_flag,
+                 MEMBER(auth.authenticator_decides), ANYWHERE | OR_AUTHCFG,
+                 "off: other modules decide when it denies"),
+    AP_INIT_TAKE1("FastCgiNgAccessChecker", fastcgi_ng_cmd_access_checker,
+                  NULL, ANYWHERE | OR_AUTHCFG,
+                  "the pool that decides before users are known, or off"),
+    AP_INIT_FLAG("FastCgiNgAccessCheckerAuthoritative", cmd_flag,
+                 MEMBER(auth.access_checker_decides), ANYWHERE | OR_AUTHCFG,
+                 "off: other modules decide when it denies"),
     { NULL }
 };

@@ -113,8 +113,11 @@ static void client_facts(fcng_env *env, request_rec *r)
         apr_itoa(r->pool, r->connection->client_addr->port));
     set(env, FCNG_ENV_REMOTE_HOST,
         ap_get_useragent_host(r, REMOTE_HOST, NULL));
-    set(env, FCNG_ENV_REMOTE_USER, r->user);
-    set(env, FCNG_ENV_AUTH_TYPE, r->ap_auth_type);
+    set(env, FCNG_ENV_REMOTE_USER,
+        r->user != NULL ? r->user : fastcgi_ng_auth_var(r, "REMOTE_USER"));
+    set(env, FCNG_ENV_AUTH_TYPE,
+        r->ap_auth_type != NULL ? r->ap_auth_type
+                                : fastcgi_ng_auth_var(r, "AUTH_TYPE"));
 }
 
 static void request_facts(fcng_env *env, fastcgi_ng_task_t *task,
@@ -243,6 +246,12 @@ static int script_facts(fcng_env *env, fastcgi_ng_task_t *task)
     request_rec *r = task->r;
     int rc;
 
+    if (task->question != NULL) {
+        if (r->filename != NULL && r->filename[0] == '/') {
+            set(env, FCNG_ENV_SCRIPT_FILENAME, r->filename);
+        }
+        return OK;
+    }
     if (task->conf->script != NULL) {
         script_paths(env, r, task->conf->script);
         return check_folder(task, task->conf->script);
@@ -355,6 +364,23 @@ static int add_fields(fastcgi_ng_task_t *task, const core_dir_config *core)
     return fcng_env_fields(&task->params, fields, n, &policy);
 }
 
+/* The question itself says what the parameter is. */
+static bool is_told(const fastcgi_ng_question_t *question, const char *name)
+{
+    int i;
+
+    for (i = 0; question->params != NULL && i < question->params->nelts;
+         i++) {
+        const fcng_field *told = &APR_ARRAY_IDX(question->params, i,
+                                                fcng_field);
+
+        if (strcmp(told->name.data, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * A variable is sent unless something with a better right has its name.
  * Deviation: HTTP_AUTHORIZATION, which no default sends, may be a variable:
@@ -366,6 +392,10 @@ static bool variable_goes(const fastcgi_ng_task_t *task, const char *name,
 {
     fcng_str key = { name, strlen(name) };
 
+    if (task->question != NULL
+        && (fcng_authz_is_withheld(key) || is_told(task->question, name))) {
+        return false;
+    }
     if (key.len == 0 || strchr(name, '=') != NULL || fcng_env_find(key) >= 0
         || param_of(task->conf, name) != NULL) {
         return false;
@@ -449,15 +479,31 @@ static int add_params(fastcgi_ng_task_t *task)
             value = ap_expr_str_exec(task->r, param->expr, &why);
             if (why != NULL) {
                 ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, task->r,
-                              "%s: FastCgiNgParam %s cannot be computed: %s",
-                              fcng_msg_tag(FCNG_MSG_REQUEST), param->name,
-                              why);
+                              "%s: FastCgiNg%sParam %s cannot be computed: "
+                              "%s", fcng_msg_tag(FCNG_MSG_REQUEST),
+                              task->question != NULL ? "Authorizer" : "",
+                              param->name, why);
                 return FCNG_ERR_INVALID;
             }
         }
-        if (value != NULL) {
+        if (value != NULL && (task->question == NULL
+                              || !is_told(task->question, param->name))) {
             err = add_pair(task, param->name, value);
         }
+    }
+    return err;
+}
+
+static int add_question(fastcgi_ng_task_t *task)
+{
+    const apr_array_header_t *params
+        = task->question != NULL ? task->question->params : NULL;
+    int i, err = FCNG_OK;
+
+    for (i = 0; params != NULL && i < params->nelts && err == FCNG_OK; i++) {
+        const fcng_field *told = &APR_ARRAY_IDX(params, i, fcng_field);
+
+        err = fcng_params_add(&task->params, told->name, told->value);
     }
     return err;
 }
@@ -479,7 +525,10 @@ static int encode(fastcgi_ng_task_t *task, const fcng_env *env,
             err = add_redirect(task);
         }
     }
-    return err == FCNG_OK ? add_params(task) : err;
+    if (err == FCNG_OK) {
+        err = add_params(task);
+    }
+    return err == FCNG_OK ? add_question(task) : err;
 }
 
 int fastcgi_ng_env_build(fastcgi_ng_task_t *task)

@@ -140,10 +140,11 @@ static const char *timeout_words(const fastcgi_ng_task_t *task)
     }
     return apr_psprintf(task->r->pool, task->send_limit
                         ? "the application took no byte for %d ms "
-                          "(FastCgiNgSendTimeout)"
+                          "(FastCgiNg%sSendTimeout)"
                         : "the application sent no byte for %d ms "
-                          "(FastCgiNgReadTimeout)",
-                        (int)((now - task->active_us) / 1000));
+                          "(FastCgiNg%sReadTimeout)",
+                        (int)((now - task->active_us) / 1000),
+                        task->question != NULL ? "Authorizer" : "");
 }
 
 void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
@@ -164,6 +165,13 @@ void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
                        timeout_words(task), where(task));
         return;
     case FCNG_ERR_UNKNOWN_ROLE:
+        if (task->question != NULL) {
+            fastcgi_ng_log(task, APLOG_ERR, msg,
+                           "%s: the application does not take the role of an "
+                           "Authorizer, which %s asks for", address,
+                           task->question->directive);
+            return;
+        }
         fastcgi_ng_log(task, APLOG_ERR, msg,
                        "%s: the application does not take the role of a "
                        "Responder, which SetHandler fastcgi-ng:%s and "

@@ -18,6 +18,7 @@ void fastcgi_ng_reply_init(fastcgi_ng_task_t *task)
 {
     fcng_head_init(&task->head, (size_t)task->conf->header_max_size);
     task->partial_len = 0;
+    task->reason = NULL;
     task->reply = FASTCGI_NG_REPLY_NONE;
     task->redirect = NULL;
     task->cut_told = false;
@@ -100,6 +101,9 @@ static int head_done(fastcgi_ng_task_t *task)
     if (head->status < HTTP_OK) {
         return FCNG_ERR_HEAD_STATUS;
     }
+    if (task->question != NULL) {
+        return fastcgi_ng_answer_head(task);
+    }
     apr_table_do(apply_field, r, task->fields, NULL);
     task->reply = FASTCGI_NG_REPLY_BODY;
     if (head->kind == FCNG_HEAD_LOCAL_REDIRECT) {
@@ -140,6 +144,10 @@ static int on_line(fastcgi_ng_task_t *task, const fcng_field *field)
                        apr_pstrmemdup(p, field->name.data, field->name.len),
                        apr_pstrmemdup(p, field->value.data,
                                       field->value.len));
+    }
+    else if (field->value.len > 0 && task->question != NULL) {
+        task->reason = apr_pstrmemdup(p, field->value.data,
+                                      field->value.len);
     }
     return FCNG_OK;
 }
@@ -222,6 +230,9 @@ static void add_body(fastcgi_ng_task_t *task, fcng_str bytes)
         APR_BRIGADE_INSERT_TAIL(task->out,
                                 apr_bucket_transient_create(bytes.data, len,
                                                             list));
+    }
+    else if (len > 0 && task->reply == FASTCGI_NG_REPLY_KEEP) {
+        fastcgi_ng_answer_body(task, bytes.data, len);
     }
 }
 

@@ -9,7 +9,6 @@
  */
 #include "fastcgi_ng.h"
 
-#define STATUS_CLIENT_GONE 499 /* never sent; what nginx logs */
 
 /* ---------------------------------------------------------- an attempt --- */
 
@@ -91,7 +90,7 @@ static bool idempotent(const fastcgi_ng_task_t *task)
 {
     fcng_str method = { task->r->method, strlen(task->r->method) };
 
-    return fcng_method_idempotent(method);
+    return task->question != NULL || fcng_method_idempotent(method);
 }
 
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
@@ -114,10 +113,12 @@ static int submit(fastcgi_ng_task_t *task)
     fcng_submit submit;
 
     memset(&submit, 0, sizeof(submit));
-    submit.role = FCNG_RESPONDER;
+    submit.role = task->question != NULL ? FCNG_AUTHORIZER : FCNG_RESPONDER;
     submit.params.data = task->params.data;
     submit.params.len = task->params.len;
     submit.stdin_length = task->body.length;
+    submit.no_stdin = task->question != NULL
+                      && task->conf->auth.send_stdin == 0;
     submit.user = task;
     return fcng_conn_submit(task->conn->fcgi, &submit, &task->request);
 }
@@ -462,22 +463,37 @@ static void run(fastcgi_ng_task_t *task)
 
 /* -------------------------------------------------------------- answer --- */
 
+void fastcgi_ng_retry_after(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", FCNG_RETRY_AFTER);
+}
+
+int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy)
+{
+    int status = task->status;
+
+    if (status == OK) {
+        status = (int)fcng_http_status(task->error,
+                                       HTTP_SERVICE_UNAVAILABLE);
+    }
+    *busy = status == HTTP_SERVICE_UNAVAILABLE
+            && task->error != FCNG_ERR_CONNECT;
+    return status;
+}
+
 static int answer_failure(fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
-    int status = task->status;
+    int status;
+    bool busy;
 
     if (task->delivered) {
         fastcgi_ng_reply_break(task);
         return OK;
     }
-    if (status == OK) {
-        status = (int)fcng_http_status(task->error,
-                                       HTTP_SERVICE_UNAVAILABLE);
-    }
-    if (status == HTTP_SERVICE_UNAVAILABLE
-        && task->error != FCNG_ERR_CONNECT) {
-        apr_table_setn(r->err_headers_out, "Retry-After", FCNG_RETRY_AFTER);
+    status = fastcgi_ng_task_status(task, &busy);
+    if (busy) {
+        fastcgi_ng_retry_after(r);
     }
     if (is_late(task) && !task->body.eos && r->connection->master == NULL) {
         /* httpd reads the rest of the body before the answer goes out. */
@@ -492,7 +508,7 @@ static int answer_gone(request_rec *r)
 {
     r->connection->aborted = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
-    r->status = STATUS_CLIENT_GONE;
+    r->status = FASTCGI_NG_CLIENT_GONE;
     return OK;
 }
 
@@ -563,16 +579,15 @@ static const fastcgi_ng_dir_conf_t *with_defaults(
     return conf;
 }
 
-int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
-                       const fastcgi_ng_app_t *app, const char *mount)
+fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
+                                          const fastcgi_ng_dir_conf_t *conf,
+                                          const fastcgi_ng_app_t *app)
 {
     fastcgi_ng_task_t *task = apr_pcalloc(r->pool, sizeof(*task));
-    int rc;
 
     task->r = r;
     task->conf = with_defaults(r, conf);
     task->app = app;
-    task->mount = mount;
     task->backend = app->backends[0];
     task->prefer = -1;
     if (app->addresses->nelts > 1) {
@@ -580,7 +595,29 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
             &((fastcgi_ng_app_t *)app)->turn, 1, memory_order_relaxed);
     }
     fastcgi_ng_io_client(&task->client, r->connection);
-    rc = fastcgi_ng_body_init(&task->body, r);
+    return task;
+}
+
+void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
+{
+    task->start_us = fastcgi_ng_now();
+    task->end_us = task->conf->request_timeout > 0
+                       ? task->start_us
+                             + (uint64_t)task->conf->request_timeout
+                       : FCNG_NEVER;
+    task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
+                                 task->r->connection->bucket_alloc);
+    run(task);
+    fastcgi_ng_log_stderr_end(task);
+}
+
+int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
+                       const fastcgi_ng_app_t *app, const char *mount)
+{
+    fastcgi_ng_task_t *task = fastcgi_ng_task_create(r, conf, app);
+    int rc = fastcgi_ng_body_init(&task->body, r);
+
+    task->mount = mount;
     if (rc == OK && task->body.length == FCNG_LENGTH_UNKNOWN
         && task->conf->request_buffering) {
         rc = fastcgi_ng_body_spool(&task->body);
@@ -591,15 +628,7 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     if (rc != OK) {
         return rc;
     }
-    task->start_us = fastcgi_ng_now();
-    task->end_us = task->conf->request_timeout > 0
-                       ? task->start_us
-                             + (uint64_t)task->conf->request_timeout
-                       : FCNG_NEVER;
-    task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
-                                 r->connection->bucket_alloc);
-    run(task);
-    fastcgi_ng_log_stderr_end(task);
+    fastcgi_ng_task_run(task);
     fastcgi_ng_notes(task);
     rc = answer(task);
     apr_bucket_free(task->buf);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The client's body, as bytes for the application: read from httpd's input
- * filters without blocking, or spooled to memory and then to a temporary file
- * when its length is not known.
+ * Bytes that wait in memory and then in a temporary file; and the client's
+ * body, as bytes for the application: read from httpd's input filters without
+ * blocking, or spooled when its length is not known.
  *
  * The bytes stand in this order: |held| before |next| (offered to the core,
  * which borrows them until they are sent), |held| from |next| on, the file
@@ -81,16 +81,17 @@ static apr_status_t keep_in_memory(fastcgi_ng_body_t *body)
     return APR_SUCCESS;
 }
 
-static apr_status_t file_open(fastcgi_ng_body_t *body)
+/* ---------------------------------------------------------- any bytes --- */
+
+static apr_status_t open_temporary(apr_file_t **file, apr_pool_t *p)
 {
-    apr_pool_t *p = body->r->pool;
     const char *dir;
     char *name;
     apr_status_t rv = apr_temp_dir_get(&dir, p);
 
     if (rv == APR_SUCCESS) {
         name = apr_pstrcat(p, dir, "/fastcgi-ng.XXXXXX", NULL);
-        rv = apr_file_mktemp(&body->file, name,
+        rv = apr_file_mktemp(file, name,
                              APR_CREATE | APR_READ | APR_WRITE | APR_EXCL, p);
     }
     if (rv == APR_SUCCESS) {
@@ -99,12 +100,75 @@ static apr_status_t file_open(fastcgi_ng_body_t *body)
     return rv;
 }
 
+void fastcgi_ng_spool_init(fastcgi_ng_spool_t *spool, request_rec *r,
+                           apr_uint64_t memory_max)
+{
+    spool->pool = r->pool;
+    spool->memory = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    spool->file = NULL;
+    spool->length = 0;
+    spool->memory_max = memory_max;
+}
+
+static apr_status_t empty_memory(fastcgi_ng_spool_t *spool)
+{
+    apr_status_t rv = APR_SUCCESS;
+    const char *data;
+    apr_size_t len;
+
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(spool->memory)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(spool->memory);
+
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        if (rv == APR_SUCCESS) {
+            rv = apr_file_write_full(spool->file, data, len, NULL);
+        }
+        apr_bucket_delete(b);
+    }
+    return rv;
+}
+
+apr_status_t fastcgi_ng_spool_add(fastcgi_ng_spool_t *spool, const char *data,
+                                  apr_size_t len)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    spool->length += len;
+    if (spool->length <= spool->memory_max) {
+        return apr_brigade_write(spool->memory, NULL, NULL, data, len);
+    }
+    if (spool->file == NULL) {
+        rv = open_temporary(&spool->file, spool->pool);
+        if (rv == APR_SUCCESS) {
+            rv = empty_memory(spool);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_write_full(spool->file, data, len, NULL);
+    }
+    return rv;
+}
+
+void fastcgi_ng_spool_take(fastcgi_ng_spool_t *spool, apr_bucket_brigade *bb)
+{
+    if (spool->file != NULL) {
+        apr_brigade_insert_file(bb, spool->file, 0, (apr_off_t)spool->length,
+                                spool->pool);
+    }
+    else {
+        APR_BRIGADE_CONCAT(bb, spool->memory);
+    }
+}
+
+/* ---------------------------------------------------------- the client --- */
+
 static apr_status_t file_append(fastcgi_ng_body_t *body, apr_bucket *b)
 {
     apr_off_t end = (apr_off_t)body->file_in;
     const char *data;
     apr_size_t len;
-    apr_status_t rv = body->file == NULL ? file_open(body) : APR_SUCCESS;
+    apr_status_t rv = body->file != NULL ? APR_SUCCESS
+                      : open_temporary(&body->file, body->r->pool);
 
     if (rv == APR_SUCCESS) {
         rv = apr_file_seek(body->file, APR_SET, &end);

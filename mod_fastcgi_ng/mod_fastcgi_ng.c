@@ -88,28 +88,45 @@ static void child_stopping(apr_pool_t *pchild, int graceful)
 
 /* ------------------------------------------------------------ requests --- */
 
-static const fastcgi_ng_dir_conf_t *dir_conf(request_rec *r)
+const fastcgi_ng_dir_conf_t *fastcgi_ng_dir_conf(request_rec *r)
 {
     return ap_get_module_config(r->per_dir_config, &fastcgi_ng_module);
+}
+
+fastcgi_ng_request_t *fastcgi_ng_request_find(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &fastcgi_ng_module);
+}
+
+fastcgi_ng_request_t *fastcgi_ng_request_get(request_rec *r)
+{
+    fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
+
+    if (known == NULL) {
+        known = apr_pcalloc(r->pool, sizeof(*known));
+        ap_set_module_config(r->request_config, &fastcgi_ng_module, known);
+    }
+    return known;
 }
 
 /* The pool of a request that belongs to FastCgiNgPass, or NULL. */
 static const char *passed_to(request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &fastcgi_ng_module);
+    const fastcgi_ng_request_t *known = fastcgi_ng_request_find(r);
+
+    return known != NULL ? known->pass : NULL;
 }
 
 /* FastCgiNgPass: no file stands behind the path. */
 static int translate_name(request_rec *r)
 {
-    const fastcgi_ng_dir_conf_t *conf = dir_conf(r);
+    const fastcgi_ng_dir_conf_t *conf = fastcgi_ng_dir_conf(r);
 
     if (conf->pass == NULL || r->uri == NULL || r->uri[0] != '/'
         || r->proxyreq != PROXYREQ_NONE) {
         return DECLINED;
     }
-    ap_set_module_config(r->request_config, &fastcgi_ng_module,
-                         (void *)conf->pass);
+    fastcgi_ng_request_get(r)->pass = conf->pass;
     r->filename = apr_pstrcat(r->pool, FASTCGI_NG_HANDLER, conf->pass, r->uri,
                               NULL);
     return OK;
@@ -151,13 +168,13 @@ static int respond(request_rec *r, const char *name, const char *mount)
     if (app->backends == NULL) {
         return HTTP_INTERNAL_SERVER_ERROR; /* told in child_init */
     }
-    return fastcgi_ng_respond(r, dir_conf(r), app, mount);
+    return fastcgi_ng_respond(r, fastcgi_ng_dir_conf(r), app, mount);
 }
 
 static int handler(request_rec *r)
 {
     const apr_size_t len = sizeof(FASTCGI_NG_HANDLER) - 1;
-    const fastcgi_ng_dir_conf_t *conf = dir_conf(r);
+    const fastcgi_ng_dir_conf_t *conf = fastcgi_ng_dir_conf(r);
 
     /* After ap_internal_fast_redirect() it is a file's request after all. */
     if (passed_to(r) != NULL && conf->pass != NULL) {
@@ -188,6 +205,9 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(map_to_storage, after_core, NULL, APR_HOOK_MIDDLE);
     ap_hook_type_checker(type_checker, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);
+    fastcgi_ng_authorizer_hooks(p);
+    fastcgi_ng_authz_hooks(p);
+    fastcgi_ng_denial_hooks(p);
     fastcgi_ng_status_hooks(p);
 }
 

@@ -62,14 +62,15 @@ sub nginx_directives {
     return \%found;
 }
 
-# Name => whether .htaccess may hold it.
+# Name => what lets .htaccess hold it.
 sub apache_directives {
     my $text = source('mod_fastcgi_ng/*.c');
     my %found;
     while ($text =~ /\nconst command_rec \w+\[\] = \{(.*?)\{ NULL \}/sg) {
         for my $entry (split /(?=AP_INIT_)/, $1) {
             my ($name) = $entry =~ /^AP_INIT_\w+\("(\w+)"/ or next;
-            $found{$name} = $entry =~ /OR_FILEINFO/ ? 1 : 0;
+            $found{$name} = $entry =~ /OR_FILEINFO/ ? 'FileInfo'
+                : $entry =~ /OR_AUTHCFG/ ? 'AuthConfig' : '';
         }
     }
     return \%found;
@@ -144,7 +145,7 @@ sub entries {
     my (undef, @parts) = split /^\#\#\# (.*)\n/m,
         section($doc{$page}, 'Directives');
     while (my ($title, $text) = splice @parts, 0, 2) {
-        my @names = grep { !/^SetHandler/ } split /, /, $title or next;
+        my @names = grep { !/^(?:SetHandler|Require)/ } split /, /, $title or next;
         my %row = map { $_->[0] => $_->[1] } grep { @$_ == 2 } rows($text);
         my $code = join "\n", $text =~ /^    (.*)$/mg;
         my @faults = map { "no $_" } grep { !length($row{$_} // '') }
@@ -167,8 +168,8 @@ for my $name (grep { $told->{$_} } sort keys %$nginx) {
 $told = entries('apache');
 same([keys %$told], [keys %$apache], 'apache.md has each directive');
 for my $name (grep { $told->{$_} } sort keys %$apache) {
-    is($told->{$name}{Override} eq 'FileInfo' ? 1 : 0, $apache->{$name},
-        "$name in .htaccess");
+    my ($override) = $told->{$name}{Override} =~ /^(FileInfo|AuthConfig)$/;
+    is($override // '', $apache->{$name}, "$name in .htaccess");
 }
 
 my @pairs = rows(section($doc{words}, 'Directives'));

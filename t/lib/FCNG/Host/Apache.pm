@@ -189,7 +189,36 @@ sub directives {
     while (my ($name, $value) = splice @params, 0, 2) {
         $text .= "FastCgiNgParam $name " . quote($value) . "\n";
     }
+    $text .= $self->authorizers(%how);
     return ($pool, $text . ($how{apache} // ''));
+}
+
+# A pool of the application's, made once.
+sub pool_of {
+    my ($self, $app) = @_;
+    my $address = $app->address;
+    return $self->{pool_of}{$address} //= do {
+        my $pool = 'pool' . ++$self->{pools};
+        $self->{main_text} .= "FastCgiNgPool $pool $address\n";
+        $pool;
+    };
+}
+
+# protect => an application, or several.
+sub authorizers {
+    my ($self, %how) = @_;
+    my $protect = $how{protect} or return '';
+    return join(' ', 'FastCgiNgAuthorizer', map { $self->pool_of($_) }
+        ref $protect eq 'ARRAY' ? @$protect : $protect) . "\n";
+}
+
+# Files behind an authorizer.
+sub protect {
+    my ($self, $path, %how) = @_;
+    $self->{server_text} .= "<Location \"$path\">\n"
+        . $self->authorizers(protect => $how{app}) . ($how{apache} // '')
+        . "</Location>\n";
+    return $self;
 }
 
 sub location {
