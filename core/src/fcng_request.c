@@ -66,6 +66,13 @@ static int end_stream(fcng_request *request, fcng_writer *writer,
     return err;
 }
 
+/* STDIN is complete: an empty file is, too. */
+static void stdin_fin(fcng_request *request)
+{
+    request->in.fin = true;
+    request->data.fin = request->data.fin || request->data.announced == 0;
+}
+
 int fcng_request_begin(fcng_request *request, fcng_writer *writer,
                        const fcng_submit *submit,
                        const fcng_conn_options *options)
@@ -83,10 +90,14 @@ int fcng_request_begin(fcng_request *request, fcng_writer *writer,
                            options->split_large_params);
     }
     if (err == FCNG_OK && request->in.announced == 0) {
-        request->in.fin = true;
+        stdin_fin(request);
         request->in.ended = submit->no_stdin;
         if (!request->in.ended) {
             err = end_stream(request, writer, &request->in, FCNG_TYPE_STDIN);
+        }
+        if (err == FCNG_OK && request->data.fin && !request->data.ended) {
+            err = end_stream(request, writer, &request->data,
+                             FCNG_TYPE_DATA);
         }
     }
     return err;
@@ -142,6 +153,9 @@ int fcng_request_offer(fcng_request *request, enum fcng_stream stream,
         flow->offered += len;
     }
     flow->fin = flow->fin || fin;
+    if (stream == FCNG_STDIN && fin) {
+        stdin_fin(request);
+    }
     if (request->turns != NULL && !fcng_list_has(&request->turn)
         && fcng_request_wants_frame(request)) {
         fcng_list_append(request->turns, &request->turn);

@@ -343,6 +343,33 @@ static void test_filter_sends_data_after_stdin(void **state)
     fcng_conn_del(conn);
 }
 
+static void test_filter_data_of_an_empty_file_ends_by_itself(void **state)
+{
+    (void)state;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    fcng_submit s = { .role = FCNG_FILTER, .stdin_length = 2 };
+    fcng_request *request;
+    assert_int_equal(fcng_conn_submit(conn, &s, &request), FCNG_OK);
+    flush(conn, SIZE_MAX, NULL);
+    assert_int_equal(fcng_request_offer(request, FCNG_STDIN, "ab", 2, true),
+                     FCNG_OK);
+    expect_output(conn, SIZE_MAX,
+                  BYTES(H("\5", "\1", "\0\2", "\0") "ab"
+                        EMPTY("\5", "\1") EMPTY("\x08", "\1")));
+    assert_int_equal(fcng_request_offer(request, FCNG_DATA, "x", 1, true),
+                     FCNG_ERR_STDIN_LONG);
+    fcng_conn_del(conn);
+
+    conn = fcng_conn_new(NULL, &keep);
+    s.stdin_length = 0;
+    assert_int_equal(fcng_conn_submit(conn, &s, &request), FCNG_OK);
+    expect_output(conn, SIZE_MAX,
+                  BYTES(H("\1", "\1", "\0\x08", "\0") "\0\3\1\0\0\0\0\0"
+                        EMPTY("\4", "\1") EMPTY("\5", "\1")
+                        EMPTY("\x08", "\1")));
+    fcng_conn_del(conn);
+}
+
 static void test_law9_authorizer_gets_an_empty_stdin(void **state)
 {
     (void)state;
@@ -924,6 +951,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point54_short_and_long_bodies_are_refused),
     cmocka_unit_test(test_point55_body_of_unknown_length),
     cmocka_unit_test(test_filter_sends_data_after_stdin),
+    cmocka_unit_test(test_filter_data_of_an_empty_file_ends_by_itself),
     cmocka_unit_test(test_law9_authorizer_gets_an_empty_stdin),
     cmocka_unit_test(test_authorizer_may_get_no_stdin_at_all),
     cmocka_unit_test(test_large_parameters),

@@ -470,7 +470,6 @@ static void test_filter_data_takes_turns_too(void **state)
     expect_written(conn, "D2:16384 I1:16384 D2:3616 D2:0 I1:3616 I1:0 ");
     s.data_length = 0; /* an empty file */
     assert_int_equal(fcng_conn_submit(conn, &s, &a), FCNG_OK);
-    assert_int_equal(fcng_request_offer(a, FCNG_DATA, NULL, 0, true), FCNG_OK);
     expect_written(conn, "B3 P3:4 P3:0 I3:0 D3:0 ");
     fcng_conn_del(conn);
 }

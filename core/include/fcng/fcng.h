@@ -471,7 +471,8 @@ typedef struct fcng_submit {
 
 /*
  * Begins a request: BEGIN_REQUEST, PARAMS (pairs aligned to records), and with
- * stdin_length 0 the end of STDIN are queued for one write.
+ * stdin_length 0 the end of STDIN are queued for one write.  DATA of length 0
+ * ends by itself, behind STDIN.
  * The request is valid until fcng_request_release(), fcng_request_cancel() or
  * fcng_conn_del().
  * Errors: FCNG_ERR_NOMEM, FCNG_ERR_FULL, FCNG_ERR_PARAM_SIZE,
