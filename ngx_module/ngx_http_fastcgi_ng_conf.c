@@ -34,6 +34,8 @@ static char *ngx_http_fastcgi_ng_set_num(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_fastcgi_ng_set_bits(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_fastcgi_ng_file_filter(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_fastcgi_ng_authorizer(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_fastcgi_ng_param(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -125,6 +127,13 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF
           |NGX_HTTP_FASTCGI_NG_ELSEWHERE|NGX_CONF_ANY,
       ngx_http_fastcgi_ng_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("fastcgi_ng_file_filter"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_ANY,
+      ngx_http_fastcgi_ng_file_filter,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -317,6 +326,20 @@ static ngx_keyval_t  ngx_http_fastcgi_ng_cache_headers[] = {
 };
 
 #endif
+
+
+/* A Filter sees the request for the whole; nginx answers If-* and Range, by
+   what the application says of its output. */
+
+static ngx_keyval_t  ngx_http_fastcgi_ng_filter_headers[] = {
+    { ngx_string("HTTP_IF_MODIFIED_SINCE"), ngx_string("") },
+    { ngx_string("HTTP_IF_UNMODIFIED_SINCE"), ngx_string("") },
+    { ngx_string("HTTP_IF_NONE_MATCH"), ngx_string("") },
+    { ngx_string("HTTP_IF_MATCH"), ngx_string("") },
+    { ngx_string("HTTP_RANGE"), ngx_string("") },
+    { ngx_string("HTTP_IF_RANGE"), ngx_string("") },
+    { ngx_null_string, ngx_null_string }
+};
 
 
 static ngx_path_init_t  ngx_http_fastcgi_ng_temp_path = {
@@ -789,6 +812,18 @@ ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
     }
 #endif
 
+    if (conf->role == FCNG_FILTER) {
+        ngx_memzero(&conf->params_filter,
+                    sizeof(ngx_http_fastcgi_ng_params_t));
+
+        if (ngx_http_fastcgi_ng_init_params(cf, conf, &conf->params_filter,
+                                          ngx_http_fastcgi_ng_filter_headers)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
     /* what http has, all servers share */
 
     if (!prev->params.ready && conf->params_source == prev->params_source
@@ -805,12 +840,62 @@ ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
 
 
 static char *
+ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    ngx_http_fastcgi_ng_loc_conf_t   **location;
+    ngx_http_fastcgi_ng_main_conf_t   *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
+
+    location = ngx_array_push(&mcf->locations);
+    if (location == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *location = conf;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_fastcgi_ng_merge_file_filter(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf)
+{
+    if (clcf->handler != ngx_http_fastcgi_ng_file_filter_handler) {
+
+        if (clcf->lmt_excpt && clcf->handler == NULL) {
+            clcf->handler = ngx_http_fastcgi_ng_file_filter_handler;
+
+        } else if (!clcf->noname) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"fastcgi_ng_file_filter\": another "
+                               "directive of location \"%V\" answers its "
+                               "requests, as proxy_pass does; remove one of "
+                               "them, or write \"fastcgi_ng_output_filter\"",
+                               &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    conf->mount = 0;
+    ngx_str_null(&conf->script);
+    conf->upstream.force_ranges = 1;
+    conf->upstream.store = 0;
+#if (NGX_HTTP_CACHE)
+    conf->upstream.cache = 0;
+#endif
+
+    return ngx_http_fastcgi_ng_add_location(cf, conf);
+}
+
+
+static char *
 ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_http_fastcgi_ng_loc_conf_t *prev)
 {
-    ngx_http_core_loc_conf_t          *clcf;
-    ngx_http_fastcgi_ng_loc_conf_t   **location;
-    ngx_http_fastcgi_ng_main_conf_t   *mcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -820,10 +905,15 @@ ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
         conf->upstream.upstream = prev->upstream.upstream;
         conf->pass_lengths = prev->pass_lengths;
         conf->pass_values = prev->pass_values;
+        conf->role = prev->role;
     }
 
     if (conf->upstream.upstream == NULL && conf->pass_lengths == NULL) {
         return NGX_CONF_OK;
+    }
+
+    if (conf->role == FCNG_FILTER) {
+        return ngx_http_fastcgi_ng_merge_file_filter(cf, conf, clcf);
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
@@ -855,16 +945,7 @@ ngx_http_fastcgi_ng_merge_pass(ngx_conf_t *cf,
         }
     }
 
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
-
-    location = ngx_array_push(&mcf->locations);
-    if (location == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *location = conf;
-
-    return NGX_CONF_OK;
+    return ngx_http_fastcgi_ng_add_location(cf, conf);
 }
 
 
@@ -1280,6 +1361,10 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (mcf->file_filters) {
+        ngx_http_fastcgi_ng_file_filter_init();
+    }
+
     location = mcf->locations.elts;
 
     for (i = 0; i < mcf->locations.nelts; i++) {
@@ -1465,6 +1550,50 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    fconf->upstream.upstream = ngx_http_fastcgi_ng_add_upstream(cf, &value[0],
+                                                                &value[1]);
+
+    return fconf->upstream.upstream ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_fastcgi_ng_file_filter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_fastcgi_ng_loc_conf_t *fconf = conf;
+
+    ngx_str_t                        *value;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_fastcgi_ng_main_conf_t  *mcf;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts != 2 || ngx_http_script_variables_count(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_file_filter\" takes one address, "
+                           "write it as \"fastcgi_ng_file_filter "
+                           "127.0.0.1:9003;\", \"unix:/path\" or the name of "
+                           "an upstream");
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (fconf->upstream.upstream || fconf->pass_lengths || clcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_file_filter %V\": another directive "
+                           "of this location answers its requests, as "
+                           "fastcgi_ng_pass and proxy_pass do; remove one of "
+                           "them", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_fastcgi_ng_module);
+    mcf->file_filters = 1;
+
+    clcf->handler = ngx_http_fastcgi_ng_file_filter_handler;
+
+    fconf->role = FCNG_FILTER;
     fconf->upstream.upstream = ngx_http_fastcgi_ng_add_upstream(cf, &value[0],
                                                                 &value[1]);
 

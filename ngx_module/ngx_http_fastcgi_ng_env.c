@@ -390,7 +390,9 @@ ngx_http_fastcgi_ng_check(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
 
-    if (!ngx_http_fastcgi_ng_maps(conf) || !conf->check_script) {
+    if (!ngx_http_fastcgi_ng_maps(conf) || !conf->check_script
+        || conf->role == FCNG_FILTER)
+    {
         return NGX_OK;
     }
 
@@ -965,6 +967,39 @@ ngx_http_fastcgi_ng_configured(ngx_http_request_t *r,
 }
 
 
+/* FCGI_DATA_LAST_MOD and FCGI_DATA_LENGTH (Spec 6.4). */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_data_facts(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    u_char    buf[NGX_OFF_T_LEN];
+    fcng_str  value;
+
+    value.data = (char *) buf;
+    value.len = ngx_sprintf(buf, "%T", ctx->data_modified) - buf;
+
+    if (fcng_params_add(&ngx_http_fastcgi_ng_block,
+                        (fcng_str) FCNG_STR("FCGI_DATA_LAST_MOD"), value)
+        != FCNG_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(buf, "%O", ngx_http_fastcgi_ng_data_length(ctx))
+                - buf;
+
+    if (fcng_params_add(&ngx_http_fastcgi_ng_block,
+                        (fcng_str) FCNG_STR("FCGI_DATA_LENGTH"), value)
+        != FCNG_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* The whole block, in a buffer of its own. */
 
 ngx_int_t
@@ -985,6 +1020,10 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     params = &conf->params;
 #endif
 
+    if (ctx->data) {
+        params = &conf->params_filter;
+    }
+
     ngx_http_fastcgi_ng_block.len = 0;
 
     if (conf->default_params
@@ -996,6 +1035,10 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     if (conf->upstream.pass_request_headers
         && ngx_http_fastcgi_ng_fields(r, params) != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    if (ctx->data && ngx_http_fastcgi_ng_data_facts(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -64,6 +64,7 @@ typedef struct {
     ngx_shm_zone_t             *zone;           /* NULL: nothing is ours */
     ngx_uint_t                  status;         /* unsigned  :1; */
     ngx_uint_t                  authorizers;    /* unsigned  :1; */
+    ngx_uint_t                  file_filters;   /* unsigned  :1; */
     ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
@@ -89,6 +90,7 @@ typedef struct {
 
     ngx_array_t                *params_source;
     ngx_http_fastcgi_ng_params_t   params;
+    ngx_http_fastcgi_ng_params_t   params_filter;
 #if (NGX_HTTP_CACHE)
     ngx_http_fastcgi_ng_params_t   params_cache;
     ngx_http_complex_value_t    cache_key;
@@ -209,6 +211,10 @@ typedef struct {
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */
+
+    /* of a Filter */
+    ngx_buf_t                       *data;
+    time_t                           data_modified;
 
     /* the balancer below us */
     ngx_http_fastcgi_ng_upstream_t  *upstream;
@@ -415,6 +421,11 @@ struct ngx_http_fastcgi_ng_pool_s {
     fcng_msg_tag(fcng_msg_of(err))
 
 
+/* The length of FCGI_DATA. */
+#define ngx_http_fastcgi_ng_data_length(ctx)                                  \
+    ((ctx)->data ? (ctx)->data->file_last : 0)
+
+
 /* No body comes: a cache asks for GET when its client wants HEAD. */
 #define ngx_http_fastcgi_ng_is_head(r)                                        \
     ((r)->method == NGX_HTTP_HEAD && (r)->upstream->method.len == 0)
@@ -472,6 +483,10 @@ ngx_int_t ngx_http_fastcgi_ng_denial_send(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q);
 ngx_int_t ngx_http_fastcgi_ng_add_challenges(ngx_http_request_t *r,
     ngx_http_request_t *sr);
+
+/* file_filter.c */
+ngx_int_t ngx_http_fastcgi_ng_file_filter_handler(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_file_filter_init(void);
 
 /* stream.c */
 extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */

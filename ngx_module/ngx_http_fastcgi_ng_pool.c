@@ -71,6 +71,11 @@ ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ctx->upstream = up;
     ctx->request = r;
 
+    if (ctx->data) {
+        /* a record at a time */
+        u->output.bufs.size = FCNG_MAX_PAYLOAD;
+    }
+
     if (up->original) {
         u->upstream = up->original;
 
@@ -137,6 +142,12 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
 
     pc->cached = 0;
     pc->connection = &st->connection;
+
+    if (ctx->data) {
+        /* what the last attempt was about to send holds nginx's only buffer */
+        ctx->request->upstream->output.free = NULL;
+        ctx->request->upstream->output.allocated = 0;
+    }
 
     if (ctx->upstream_conf) {
         ctx->request->upstream->conf = ctx->upstream_conf;

@@ -89,7 +89,8 @@ ngx_http_fastcgi_ng_handler(ngx_http_request_t *r)
     u->input_filter_ctx = r;
 
     if (!conf->upstream.request_buffering
-        && conf->upstream.pass_request_body)
+        && conf->upstream.pass_request_body
+        && ctx->data == NULL)
     {
         r->request_body_no_buffering = 1;
     }
@@ -357,6 +358,17 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
             cl = cl->next;
             cl->buf = b;
         }
+    }
+
+    if (ngx_http_fastcgi_ng_data_length(ctx)) {
+
+        cl->next = ngx_alloc_chain_link(r->pool);
+        if (cl->next == NULL) {
+            return NGX_ERROR;
+        }
+
+        cl = cl->next;
+        cl->buf = ctx->data;
     }
 
     cl->next = NULL;

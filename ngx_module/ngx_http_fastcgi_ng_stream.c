@@ -290,7 +290,9 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
     drain = ctx->drain && fcng
             && (ctx->unbuffered
                 ? ctx->last_buf
-                : fcng_request_offered(fcng) == (uint64_t) ctx->stdin_length);
+                : fcng_request_offered(fcng)
+                  == (uint64_t) (ctx->stdin_length
+                                 + ngx_http_fastcgi_ng_data_length(ctx)));
 
     ngx_http_fastcgi_ng_stream_unlink(st, drain);
 
@@ -1009,8 +1011,10 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "%s: the application does not know the role %s "
                       "asks for", ngx_http_fastcgi_ng_tag(ev->error),
-                      st->ctx->question
+                      st->conf->role == FCNG_AUTHORIZER
                       ? "Authorizer that \"fastcgi_ng_authorizer\""
+                      : st->conf->role == FCNG_FILTER
+                      ? "Filter that \"fastcgi_ng_file_filter\""
                       : "Responder that \"fastcgi_ng_pass\"");
         ctx->signal = NGX_ERROR;
         break;
@@ -1503,7 +1507,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           || (ctx->stdin_length == 0 && ctx->unbuffered)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
-    submit.data_length = 0;
+    submit.data_length = ngx_http_fastcgi_ng_data_length(ctx);
     submit.no_stdin = 0;
     submit.user = st;
 
@@ -1539,17 +1543,56 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 }
 
 
+/* STDIN, then a Filter's DATA. */
+
+static int
+ngx_http_fastcgi_ng_offer_bytes(ngx_http_fastcgi_ng_stream_t *st, u_char *pos,
+    size_t len)
+{
+    int                         rc;
+    size_t                      n;
+    uint64_t                    offered, length;
+    ngx_http_fastcgi_ng_ctx_t  *ctx;
+
+    ctx = st->ctx;
+
+    if (ctx->unbuffered) {
+        return fcng_request_offer(st->fcng, FCNG_STDIN, pos, len, false);
+    }
+
+    offered = fcng_request_offered(st->fcng);
+    length = ctx->stdin_length;
+
+    if (offered < length) {
+        n = ngx_min(len, length - offered);
+
+        rc = fcng_request_offer(st->fcng, FCNG_STDIN, pos, n,
+                                offered + n == length);
+        if (rc != FCNG_OK || n == len) {
+            return rc;
+        }
+
+        pos += n;
+        len -= n;
+        offered += n;
+    }
+
+    length += ngx_http_fastcgi_ng_data_length(ctx);
+
+    return fcng_request_offer(st->fcng, FCNG_DATA, pos, len,
+                              offered + len == length);
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
 {
     int         rc;
-    bool        fin;
     size_t      len;
-    uint64_t    offered, skip;
+    uint64_t    skip;
     ngx_buf_t  *b;
 
-    offered = fcng_request_offered(st->fcng);
-    skip = offered - st->reported;
+    skip = fcng_request_offered(st->fcng) - st->reported;
 
     for ( /* void */ ; in; in = in->next) {
         b = in->buf;
@@ -1561,11 +1604,8 @@ ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
         }
 
         len -= skip;
-        offered += len;
-        fin = !st->ctx->unbuffered
-              && (off_t) offered == st->ctx->stdin_length;
 
-        rc = fcng_request_offer(st->fcng, FCNG_STDIN, b->pos + skip, len, fin);
+        rc = ngx_http_fastcgi_ng_offer_bytes(st, b->pos + skip, len);
         skip = 0;
 
         if (rc == FCNG_AGAIN) {

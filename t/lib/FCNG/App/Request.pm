@@ -75,6 +75,36 @@ sub body {
     return $body;
 }
 
+# The same of a Filter's DATA, behind STDIN.  Sets data_ended, or gone.
+sub read_data {
+    my ($self, $seconds) = @_;
+    return if $self->{data_ended} || $self->{gone};
+    while (my $record = $self->{conn}->next_record($seconds)) {
+        my $type = $record->{type};
+        if ($type == FCNG::Wire::T_DATA && $record->{id} == $self->{id}) {
+            return $record->{content} if length $record->{content};
+            $self->{data_ended} = 1;
+            return;
+        }
+        if ($type == FCNG::Wire::T_ABORT_REQUEST) {
+            $self->note('abort', id => $record->{id});
+            $self->{gone} = 'abort';
+            return;
+        }
+    }
+    $self->{gone} = $self->{conn}{eof} || 'nothing came';
+    return;
+}
+
+sub data {
+    my ($self) = @_;
+    my $data = '';
+    while (defined(my $piece = $self->read_data)) {
+        $data .= $piece;
+    }
+    return $data;
+}
+
 sub drain {
     my ($self) = @_;
     1 while defined $self->read_stdin;

@@ -171,6 +171,15 @@ sub authorizers {
         ref $protect eq 'ARRAY' ? @$protect : $protect;
 }
 
+# Files that go through a Filter application.
+sub file_filter {
+    my ($self, $path, %how) = @_;
+    my $text = $self->directives(%how);
+    $text =~ s/fastcgi_ng_pass /fastcgi_ng_file_filter /;
+    $self->{server_text} .= "location $path {\n$text}\n";
+    return $self;
+}
+
 # Files behind an authorizer.
 sub protect {
     my ($self, $path, %how) = @_;
