@@ -48,9 +48,8 @@ sub is_about {
     return $test =~ /${word}s_?(\d+)_to_(\d+)/ && $1 <= $n && $n <= $2;
 }
 
-# Every law, and every point that concerns a Responder or an Authorizer, has
-# such a test.
-my %kind = (law => [1 .. 10], point => [1 .. 60, 64]);
+# Every law, and every point that concerns a role, has such a test.
+my %kind = (law => [1 .. 10], point => [1 .. 64]);
 my ($laws, $points) = split /^## Points$/m, $doc;
 my %part = (law => $laws, point => $points);
 for my $word (sort keys %kind) {

@@ -320,7 +320,7 @@ static void test_point55_body_of_unknown_length(void **state)
     fcng_conn_del(conn);
 }
 
-static void test_filter_sends_data_after_stdin(void **state)
+static void test_point61_data_comes_after_stdin(void **state)
 {
     (void)state;
     fcng_conn *conn = fcng_conn_new(NULL, &keep);
@@ -343,7 +343,7 @@ static void test_filter_sends_data_after_stdin(void **state)
     fcng_conn_del(conn);
 }
 
-static void test_filter_data_of_an_empty_file_ends_by_itself(void **state)
+static void test_point61_an_empty_file_ends_by_itself(void **state)
 {
     (void)state;
     fcng_conn *conn = fcng_conn_new(NULL, &keep);
@@ -367,6 +367,37 @@ static void test_filter_data_of_an_empty_file_ends_by_itself(void **state)
                   BYTES(H("\1", "\1", "\0\x08", "\0") "\0\3\1\0\0\0\0\0"
                         EMPTY("\4", "\1") EMPTY("\5", "\1")
                         EMPTY("\x08", "\1")));
+    fcng_conn_del(conn);
+}
+
+/* A Filter that answers from its own cache, or while STDIN still arrives. */
+static void test_point62_point63_a_filter_answers_early(void **state)
+{
+    (void)state;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    fcng_submit s = { .role = FCNG_FILTER,
+                      .params = pairs,
+                      .stdin_length = 2,
+                      .data_length = 100,
+                      .user = conn };
+    fcng_request *request;
+    bytes log = { NULL, 0 };
+    assert_int_equal(fcng_conn_submit(conn, &s, &request), FCNG_OK);
+    flush(conn, SIZE_MAX, NULL);
+    feed(conn, BYTES(H("\6", "\1", "\0\2", "\0") "ok"), &log);
+    assert_int_equal(fcng_request_offer(request, FCNG_STDIN, "ab", 2, true),
+                     FCNG_OK);
+    flush(conn, SIZE_MAX, NULL);
+    assert_int_equal(fcng_request_offer(request, FCNG_DATA, "x", 1, false),
+                     FCNG_OK);
+    flush(conn, SIZE_MAX, NULL);
+    feed(conn, BYTES(EMPTY("\6", "\1") END("\1", "\0")), &log);
+    assert_str(bytes_str(&log), text("<ok>eof end 0 0 0 "));
+    assert_int_equal(fcng_request_offer(request, FCNG_DATA, "x", 1, false),
+                     FCNG_ERR_INVALID);
+    fcng_request_release(request);
+    assert_false(fcng_conn_reusable(conn));
+    bytes_free(&log);
     fcng_conn_del(conn);
 }
 
@@ -950,8 +981,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_many_slices_in_one_record),
     cmocka_unit_test(test_point54_short_and_long_bodies_are_refused),
     cmocka_unit_test(test_point55_body_of_unknown_length),
-    cmocka_unit_test(test_filter_sends_data_after_stdin),
-    cmocka_unit_test(test_filter_data_of_an_empty_file_ends_by_itself),
+    cmocka_unit_test(test_point61_data_comes_after_stdin),
+    cmocka_unit_test(test_point61_an_empty_file_ends_by_itself),
+    cmocka_unit_test(test_point62_point63_a_filter_answers_early),
     cmocka_unit_test(test_law9_authorizer_gets_an_empty_stdin),
     cmocka_unit_test(test_authorizer_may_get_no_stdin_at_all),
     cmocka_unit_test(test_large_parameters),

@@ -32,6 +32,9 @@ sub missing {
     if ($what eq 'libfcgi') {
         return built(apps() . '/echo') ? undef : 'libfcgi missing';
     }
+    if ($what eq 'upper') {
+        return built(apps() . '/upper') ? undef : 'libfcgi missing';
+    }
     if ($what eq 'fast') {
         return built(apps() . '/fast') ? undef : 'C compiler missing';
     }
@@ -175,6 +178,15 @@ sub libfcgi {
     my ($class, %how) = @_;
     my $self = $class->prepare(%how);
     $self->{command} = [apps() . '/echo',
+        $self->{path} // ":$self->{port}", $self->{children} // 8];
+    return $self->start;
+}
+
+# A Filter of libfcgi.
+sub upper {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/upper',
         $self->{path} // ":$self->{port}", $self->{children} // 8];
     return $self->start;
 }
