@@ -133,6 +133,8 @@ typedef struct fastcgi_ng_dir_conf_t {
     apr_interval_time_t request_timeout;
     int stderr_level;      /* APLOG_*, FASTCGI_NG_STDERR_OFF */
     apr_int64_t stderr_rate;
+    const char *file_filter; /* app's name; NULL with file_filter_set: off */
+    bool file_filter_set;
     fastcgi_ng_auth_conf_t auth;
 } fastcgi_ng_dir_conf_t;
 
@@ -150,6 +152,9 @@ int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
 /* Warns of host names that do not resolve; asks the resolver. */
 void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server);
 fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
+
+/* The pool that a handler's name names, or NULL. */
+const char *fastcgi_ng_handler_pool(const char *handler, bool *is_filter);
 
 /* Parts of a directive that more than one file has. */
 bool fastcgi_ng_is_name(const char *name);
@@ -301,12 +306,16 @@ typedef struct fastcgi_ng_question_t {
     fastcgi_ng_answer_t *answer;
 } fastcgi_ng_question_t;
 
+/* A Filter's FCGI_DATA. */
+typedef struct fastcgi_ng_data_t fastcgi_ng_data_t;
+
 typedef struct fastcgi_ng_task_t {
     request_rec *r;
     const fastcgi_ng_dir_conf_t *conf;
     const fastcgi_ng_app_t *app;
     const char *mount;           /* of FastCgiNgPass, or NULL */
     fastcgi_ng_question_t *question; /* NULL: a Responder's task */
+    fastcgi_ng_data_t *data;     /* NULL: no Filter's task */
     fastcgi_ng_client_t client;
     fastcgi_ng_body_t body;
     fcng_params params;
@@ -389,7 +398,23 @@ void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
 int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
 void fastcgi_ng_retry_after(request_rec *r);
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
-                       const fastcgi_ng_app_t *app, const char *mount);
+                       const fastcgi_ng_app_t *app, const char *mount,
+                       fastcgi_ng_data_t *data);
+
+/* fastcgi_ng_filter.c */
+#define FASTCGI_NG_FILTER_HANDLER "fastcgi-ng-filter:"
+void fastcgi_ng_filter_hooks(apr_pool_t *p);
+int fastcgi_ng_filter_file(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
+                           const fastcgi_ng_app_t *app);
+/* Bytes, and seconds since 1970. */
+apr_uint64_t fastcgi_ng_data_length(const fastcgi_ng_task_t *task);
+apr_uint64_t fastcgi_ng_data_modified(const fastcgi_ng_task_t *task);
+/* All of it was offered; true without any. */
+bool fastcgi_ng_data_fin(const fastcgi_ng_task_t *task);
+/* Behind STDIN: reads and offers as much as has room; FCNG_OK or an error of
+   the core, task->status set when it was the file's. */
+int fastcgi_ng_data_offer(fastcgi_ng_task_t *task);
+void fastcgi_ng_data_rewind(fastcgi_ng_task_t *task);
 
 /* fastcgi_ng_env.c: OK or an HTTP status. */
 int fastcgi_ng_env_build(fastcgi_ng_task_t *task);

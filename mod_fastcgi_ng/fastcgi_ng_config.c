@@ -112,6 +112,9 @@ void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
     conf->pass_set = pass->pass_set;
     conf->pass = pass->pass;
     conf->mount = pass->mount;
+    conf->file_filter = add->file_filter_set ? add->file_filter
+                                             : base->file_filter;
+    conf->file_filter_set = add->file_filter_set || base->file_filter_set;
     conf->script = add->script != NULL ? add->script : base->script;
     fastcgi_ng_merge_params(p, &conf->params, base->params, add->params);
     conf->skip = base->skip | add->skip;
@@ -361,6 +364,27 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     conf->pass = lower(cmd->pool, arg);
     conf->mount = server ? "" : mount_of(cmd, section);
     fastcgi_ng_remember_use(cmd, cmd->cmd->name, conf->pass);
+    return NULL;
+}
+
+static const char *cmd_file_filter(cmd_parms *cmd, void *dir,
+                                   const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+
+    conf->file_filter_set = true;
+    conf->file_filter = NULL;
+    if (ap_cstr_casecmp(arg, "off") == 0) {
+        return NULL;
+    }
+    if (!fastcgi_ng_is_name(arg)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgFileFilter takes the name of "
+                            "a pool, which \"%s\" is not: write FastCgiNgPool "
+                            "NAME %s in the server and FastCgiNgFileFilter "
+                            "NAME here", arg, arg);
+    }
+    conf->file_filter = lower(cmd->pool, arg);
+    fastcgi_ng_remember_use(cmd, cmd->cmd->name, conf->file_filter);
     return NULL;
 }
 
@@ -620,27 +644,41 @@ static bool known_anywhere(server_rec *s, const char *name)
     return false;
 }
 
+static const char *behind(const char *handler, const char *prefix)
+{
+    apr_size_t len = strlen(prefix);
+
+    return ap_cstr_casecmpn(handler, prefix, len) == 0 ? handler + len : NULL;
+}
+
+const char *fastcgi_ng_handler_pool(const char *handler, bool *is_filter)
+{
+    const char *name = behind(handler, FASTCGI_NG_FILTER_HANDLER);
+
+    *is_filter = name != NULL;
+    return name != NULL ? name : behind(handler, FASTCGI_NG_HANDLER);
+}
+
 /* SetHandler and AddHandler are other modules' directives, and one may stand
    where it never counts: a warning, and 500 when a request comes to it. */
 static void warn_of_handlers(apr_pool_t *p, server_rec *s,
                              const ap_directive_t *d)
 {
-    const apr_size_t len = sizeof(FASTCGI_NG_HANDLER) - 1;
-
     for (; d != NULL; d = d->next) {
-        const char *args = d->args, *word;
+        const char *args = d->args, *word, *name;
+        bool filter;
 
         if ((ap_cstr_casecmp(d->directive, "SetHandler") == 0
              || ap_cstr_casecmp(d->directive, "AddHandler") == 0)
             && *(word = ap_getword_conf(p, &args)) != '\0'
-            && ap_cstr_casecmpn(word, FASTCGI_NG_HANDLER, len) == 0
-            && strchr(word, '%') == NULL && !known_anywhere(s, word + len)) {
+            && (name = fastcgi_ng_handler_pool(word, &filter)) != NULL
+            && strchr(word, '%') == NULL && !known_anywhere(s, name)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING | APLOG_STARTUP, 0, s,
                          "line %d of %s: %s %s: there is no pool \"%s\": "
                          "define it with FastCgiNgPool %s ADDRESS, or "
                          "requests are answered with 500 (known: %s)",
                          d->line_num, d->filename, d->directive, word,
-                         word + len, word + len, known_names(p, s));
+                         name, name, known_names(p, s));
         }
         warn_of_handlers(p, s, d->first_child);
     }
@@ -701,6 +739,9 @@ const command_rec fastcgi_ng_commands[] = {
                       "a name, one or more addresses, and word=value ..."),
     AP_INIT_TAKE1("FastCgiNgPass", cmd_pass, NULL, OR_ALL,
                   "the pool that serves this location, or off"),
+    AP_INIT_TAKE1("FastCgiNgFileFilter", cmd_file_filter, NULL, ANYWHERE,
+                  "the pool whose Filter application files go through, or "
+                  "off"),
     AP_INIT_TAKE1("FastCgiNgScript", cmd_script, NULL, ANYWHERE,
                   "the file that answers every request here"),
     AP_INIT_RAW_ARGS("FastCgiNgParam", cmd_param, NULL,

@@ -291,15 +291,22 @@ static const fastcgi_ng_param_t *param_of(const fastcgi_ng_dir_conf_t *conf,
 static void taken_names(fastcgi_ng_task_t *task, fcng_fields_policy *policy)
 {
     const apr_array_header_t *params = task->conf->params;
+    int i, n = params != NULL ? params->nelts : 0;
+    const fcng_str *conditions;
+    size_t ncond = task->data != NULL
+                   ? fcng_env_not_for_filters(&conditions) : 0;
     fcng_str *taken;
-    int i;
 
-    if (params == NULL) {
+    if (n == 0 && ncond == 0) {
         return;
     }
     taken = apr_palloc(task->r->pool,
-                       sizeof(*taken) * (apr_size_t)params->nelts);
-    for (i = 0; i < params->nelts; i++) {
+                       sizeof(*taken) * ((apr_size_t)n + ncond));
+    if (ncond > 0) {
+        memcpy(taken, conditions, sizeof(*taken) * ncond);
+        policy->ntaken = ncond;
+    }
+    for (i = 0; i < n; i++) {
         const fastcgi_ng_param_t *param
             = &APR_ARRAY_IDX(params, i, fastcgi_ng_param_t);
 
@@ -508,6 +515,26 @@ static int add_question(fastcgi_ng_task_t *task)
     return err;
 }
 
+/* Spec: 6.4 */
+static int add_data(fastcgi_ng_task_t *task)
+{
+    apr_pool_t *p = task->r->pool;
+    int err;
+
+    if (task->data == NULL) {
+        return FCNG_OK;
+    }
+    err = add_pair(task, "FCGI_DATA_LAST_MOD",
+                   apr_psprintf(p, "%" APR_UINT64_T_FMT,
+                                fastcgi_ng_data_modified(task)));
+    if (err == FCNG_OK) {
+        err = add_pair(task, "FCGI_DATA_LENGTH",
+                       apr_psprintf(p, "%" APR_UINT64_T_FMT,
+                                    fastcgi_ng_data_length(task)));
+    }
+    return err;
+}
+
 static int encode(fastcgi_ng_task_t *task, const fcng_env *env,
                   const core_dir_config *core)
 {
@@ -524,6 +551,9 @@ static int encode(fastcgi_ng_task_t *task, const fcng_env *env,
         if (err == FCNG_OK) {
             err = add_redirect(task);
         }
+    }
+    if (err == FCNG_OK) {
+        err = add_data(task);
     }
     if (err == FCNG_OK) {
         err = add_params(task);

@@ -147,6 +147,26 @@ static const char *timeout_words(const fastcgi_ng_task_t *task)
                         task->question != NULL ? "Authorizer" : "");
 }
 
+/* The role that was asked for, and where the configuration does that. */
+static const char *role_words(const fastcgi_ng_task_t *task)
+{
+    apr_pool_t *p = task->r->pool;
+    const char *name = task->app->name;
+
+    if (task->question != NULL) {
+        return apr_psprintf(p, "an Authorizer, which %s asks for",
+                            task->question->directive);
+    }
+    if (task->data != NULL) {
+        return apr_psprintf(p, "a Filter, which SetHandler "
+                            FASTCGI_NG_FILTER_HANDLER "%s and "
+                            "FastCgiNgFileFilter %s ask for", name, name);
+    }
+    return apr_psprintf(p, "a Responder, which SetHandler "
+                        FASTCGI_NG_HANDLER "%s and FastCgiNgPass %s ask for",
+                        name, name);
+}
+
 void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
 {
     const char *address = task->backend->address->text;
@@ -165,18 +185,9 @@ void fastcgi_ng_log_failure(const fastcgi_ng_task_t *task)
                        timeout_words(task), where(task));
         return;
     case FCNG_ERR_UNKNOWN_ROLE:
-        if (task->question != NULL) {
-            fastcgi_ng_log(task, APLOG_ERR, msg,
-                           "%s: the application does not take the role of an "
-                           "Authorizer, which %s asks for", address,
-                           task->question->directive);
-            return;
-        }
         fastcgi_ng_log(task, APLOG_ERR, msg,
-                       "%s: the application does not take the role of a "
-                       "Responder, which SetHandler fastcgi-ng:%s and "
-                       "FastCgiNgPass %s ask for", address, task->app->name,
-                       task->app->name);
+                       "%s: the application does not take the role of %s",
+                       address, role_words(task));
         return;
     default:
         break;

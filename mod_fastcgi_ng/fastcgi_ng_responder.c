@@ -113,10 +113,12 @@ static int submit(fastcgi_ng_task_t *task)
     fcng_submit submit;
 
     memset(&submit, 0, sizeof(submit));
-    submit.role = task->question != NULL ? FCNG_AUTHORIZER : FCNG_RESPONDER;
+    submit.role = task->question != NULL ? FCNG_AUTHORIZER
+                  : task->data != NULL ? FCNG_FILTER : FCNG_RESPONDER;
     submit.params.data = task->params.data;
     submit.params.len = task->params.len;
     submit.stdin_length = task->body.length;
+    submit.data_length = fastcgi_ng_data_length(task);
     submit.no_stdin = task->question != NULL
                       && task->conf->auth.send_stdin == 0;
     submit.user = task;
@@ -210,30 +212,43 @@ static bool wants_write(const fastcgi_ng_task_t *task)
     return !task->write_failed && fcng_conn_wants_write(task->conn->fcgi);
 }
 
+/* More of the body and the file for the core; false: the request is over. */
+static bool offer(fastcgi_ng_task_t *task)
+{
+    int err = fastcgi_ng_body_offer(&task->body, task->request);
+
+    if (err != FCNG_OK) {
+        task->status = task->body.status;
+    }
+    else if (task->body.fin && task->data != NULL) {
+        err = fastcgi_ng_data_offer(task);
+    }
+    if (err != FCNG_OK) {
+        task->error = task->status == OK ? err : task->error;
+        task->over = true;
+    }
+    return err == FCNG_OK;
+}
+
 /* Body and records out, as much as goes without waiting. */
 static void push(fastcgi_ng_task_t *task)
 {
     apr_status_t rv;
     apr_size_t sent;
-    int err;
 
     if (task->write_failed) {
         return;
     }
     do {
-        err = fastcgi_ng_body_offer(&task->body, task->request);
-        if (err != FCNG_OK) {
-            task->status = task->body.status;
-            task->error = task->status == OK ? err : task->error;
-            task->over = true;
+        if (!offer(task)) {
             return;
         }
         rv = fastcgi_ng_io_send(task->conn, &sent);
         if (sent > 0) {
             task->active_us = fastcgi_ng_now();
         }
-    } while (rv == APR_SUCCESS && sent > 0 && !task->body.fin
-             && !task->body.waits);
+    } while (rv == APR_SUCCESS && sent > 0 && !task->body.waits
+             && !(task->body.fin && fastcgi_ng_data_fin(task)));
     if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
         /* It may have answered before it closed: reading tells. */
         task->write_failed = true;
@@ -376,6 +391,7 @@ static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
                    outcome->reused ? "a kept connection, " : "",
                    fcng_strerror(task->error));
     fastcgi_ng_body_rewind(&task->body);
+    fastcgi_ng_data_rewind(task);
     if (again == FCNG_REPLAY_OTHER) {
         task->failed |= BIT(task->at);
     }
@@ -612,12 +628,14 @@ void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
 }
 
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
-                       const fastcgi_ng_app_t *app, const char *mount)
+                       const fastcgi_ng_app_t *app, const char *mount,
+                       fastcgi_ng_data_t *data)
 {
     fastcgi_ng_task_t *task = fastcgi_ng_task_create(r, conf, app);
     int rc = fastcgi_ng_body_init(&task->body, r);
 
     task->mount = mount;
+    task->data = data;
     if (rc == OK && task->body.length == FCNG_LENGTH_UNKNOWN
         && task->conf->request_buffering) {
         rc = fastcgi_ng_body_spool(&task->body);

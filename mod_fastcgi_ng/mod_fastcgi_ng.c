@@ -150,7 +150,9 @@ static int type_checker(request_rec *r)
     return OK;
 }
 
-static int respond(request_rec *r, const char *name, const char *mount)
+/* |is_filter|: with the file that stands behind the path. */
+static int respond(request_rec *r, const char *name, const char *mount,
+                   bool is_filter)
 {
     fastcgi_ng_app_t *app = fastcgi_ng_find_app(r->server, name);
 
@@ -161,34 +163,38 @@ static int respond(request_rec *r, const char *name, const char *mount)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "%s: there is no pool \"%s\": define it with "
                       "FastCgiNgPool %s ADDRESS, or correct SetHandler "
-                      "fastcgi-ng:%s", fcng_msg_tag(FCNG_MSG_REQUEST), name,
-                      name, name);
+                      "%s%s", fcng_msg_tag(FCNG_MSG_REQUEST), name, name,
+                      is_filter ? FASTCGI_NG_FILTER_HANDLER
+                                : FASTCGI_NG_HANDLER, name);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (app->backends == NULL) {
         return HTTP_INTERNAL_SERVER_ERROR; /* told in child_init */
     }
-    return fastcgi_ng_respond(r, fastcgi_ng_dir_conf(r), app, mount);
+    if (is_filter) {
+        return fastcgi_ng_filter_file(r, fastcgi_ng_dir_conf(r), app);
+    }
+    return fastcgi_ng_respond(r, fastcgi_ng_dir_conf(r), app, mount, NULL);
 }
 
 static int handler(request_rec *r)
 {
-    const apr_size_t len = sizeof(FASTCGI_NG_HANDLER) - 1;
+    const char *pool;
+    bool is_filter;
     const fastcgi_ng_dir_conf_t *conf = fastcgi_ng_dir_conf(r);
 
     /* After ap_internal_fast_redirect() it is a file's request after all. */
     if (passed_to(r) != NULL && conf->pass != NULL) {
-        return respond(r, conf->pass, conf->mount);
+        return respond(r, conf->pass, conf->mount, false);
     }
-    if (r->handler != NULL
-        && strcmp(r->handler, FASTCGI_NG_STATUS_HANDLER) == 0) {
-        return fastcgi_ng_status(r, child_of(ap_server_conf));
-    }
-    if (r->handler == NULL
-        || ap_cstr_casecmpn(r->handler, FASTCGI_NG_HANDLER, len) != 0) {
+    if (r->handler == NULL) {
         return DECLINED;
     }
-    return respond(r, r->handler + len, NULL);
+    if (strcmp(r->handler, FASTCGI_NG_STATUS_HANDLER) == 0) {
+        return fastcgi_ng_status(r, child_of(ap_server_conf));
+    }
+    pool = fastcgi_ng_handler_pool(r->handler, &is_filter);
+    return pool != NULL ? respond(r, pool, NULL, is_filter) : DECLINED;
 }
 
 static void register_hooks(apr_pool_t *p)
@@ -208,6 +214,7 @@ static void register_hooks(apr_pool_t *p)
     fastcgi_ng_authorizer_hooks(p);
     fastcgi_ng_authz_hooks(p);
     fastcgi_ng_denial_hooks(p);
+    fastcgi_ng_filter_hooks(p);
     fastcgi_ng_status_hooks(p);
 }
 

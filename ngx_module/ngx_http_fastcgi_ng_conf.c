@@ -328,20 +328,6 @@ static ngx_keyval_t  ngx_http_fastcgi_ng_cache_headers[] = {
 #endif
 
 
-/* A Filter sees the request for the whole; nginx answers If-* and Range, by
-   what the application says of its output. */
-
-static ngx_keyval_t  ngx_http_fastcgi_ng_filter_headers[] = {
-    { ngx_string("HTTP_IF_MODIFIED_SINCE"), ngx_string("") },
-    { ngx_string("HTTP_IF_UNMODIFIED_SINCE"), ngx_string("") },
-    { ngx_string("HTTP_IF_NONE_MATCH"), ngx_string("") },
-    { ngx_string("HTTP_IF_MATCH"), ngx_string("") },
-    { ngx_string("HTTP_RANGE"), ngx_string("") },
-    { ngx_string("HTTP_IF_RANGE"), ngx_string("") },
-    { ngx_null_string, ngx_null_string }
-};
-
-
 static ngx_path_init_t  ngx_http_fastcgi_ng_temp_path = {
     ngx_string(NGX_HTTP_FASTCGI_TEMP_PATH "_ng"), { 1, 2, 0 }
 };
@@ -781,6 +767,36 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
 }
 
 
+/* nginx answers If-* and Range by what the Filter says of its output. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf)
+{
+    size_t           i, n;
+    ngx_keyval_t    *none;
+    const fcng_str  *name;
+
+    n = fcng_env_not_for_filters(&name);
+
+    none = ngx_pcalloc(cf->temp_pool, (n + 1) * sizeof(ngx_keyval_t));
+    if (none == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        none[i].key.data = (u_char *) name[i].data;
+        none[i].key.len = name[i].len;
+        ngx_str_set(&none[i].value, "");
+    }
+
+    ngx_memzero(&conf->params_filter, sizeof(ngx_http_fastcgi_ng_params_t));
+
+    return ngx_http_fastcgi_ng_init_params(cf, conf, &conf->params_filter,
+                                           none);
+}
+
+
 static char *
 ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_http_fastcgi_ng_loc_conf_t *prev)
@@ -812,16 +828,10 @@ ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
     }
 #endif
 
-    if (conf->role == FCNG_FILTER) {
-        ngx_memzero(&conf->params_filter,
-                    sizeof(ngx_http_fastcgi_ng_params_t));
-
-        if (ngx_http_fastcgi_ng_init_params(cf, conf, &conf->params_filter,
-                                          ngx_http_fastcgi_ng_filter_headers)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    if (conf->role == FCNG_FILTER
+        && ngx_http_fastcgi_ng_filter_params(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     /* what http has, all servers share */

@@ -1500,6 +1500,8 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 
     ctx = st->ctx;
 
+    ngx_memzero(&submit, sizeof(fcng_submit));
+
     submit.role = st->conf->role;
     submit.params.data = (char *) params->start;
     submit.params.len = params->last - params->start;

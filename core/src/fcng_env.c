@@ -413,6 +413,18 @@ int fcng_env_fields(fcng_params *params, const fcng_field *fields, size_t n,
     return FCNG_OK;
 }
 
+size_t fcng_env_not_for_filters(const fcng_str **list)
+{
+    static const fcng_str conditions[] = {
+        FCNG_STR("HTTP_IF_MODIFIED_SINCE"),
+        FCNG_STR("HTTP_IF_UNMODIFIED_SINCE"), FCNG_STR("HTTP_IF_NONE_MATCH"),
+        FCNG_STR("HTTP_IF_MATCH"), FCNG_STR("HTTP_RANGE"),
+        FCNG_STR("HTTP_IF_RANGE"),
+    };
+    *list = conditions;
+    return sizeof(conditions) / sizeof(conditions[0]);
+}
+
 /* --- names that decide what runs, or who somebody is --- */
 
 bool fcng_env_is_trusted(fcng_str name)

@@ -299,6 +299,11 @@ int fcng_env_fields(fcng_params *params, const fcng_field *fields, size_t n,
 size_t fcng_env_field_name(char *out, fcng_str name,
                            const fcng_fields_policy *policy);
 
+/* The HTTP_* variables that no Filter is sent, in |*list|: it is asked for
+   the whole of its output, and conditions and ranges are the server's to
+   answer, by what the Filter says of that. */
+size_t fcng_env_not_for_filters(const fcng_str **list);
+
 /* Whether a name configured for a parameter is one that a .htaccess file or
    an authorizer must not set (SCRIPT_FILENAME, DOCUMENT_ROOT, PHP_VALUE,
    PHP_ADMIN_VALUE, REMOTE_USER, AUTH_TYPE, HTTP_PROXY, LD_*). */

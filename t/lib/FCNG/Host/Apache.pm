@@ -231,6 +231,19 @@ sub location {
     return $self;
 }
 
+# Files that go through a Filter application.
+sub file_filter {
+    my ($self, $path, %how) = @_;
+    my ($pool, $text) = $self->directives(%how);
+    (my $place = $path) =~ s{(?<=.)/$}{};
+    if (my $dir = $how{apache_alias}) {
+        $self->{server_text} .= "Alias \"$place\" \"$dir\"\n";
+    }
+    $self->{server_text} .= "<Location \"$place\">\n"
+        . "FastCgiNgFileFilter $pool\n$text</Location>\n";
+    return $self;
+}
+
 sub files {
     my ($self, $suffix, %how) = @_;
     my ($pool, $text) = $self->directives(%how);
