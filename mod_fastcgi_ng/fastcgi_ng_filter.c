@@ -204,7 +204,7 @@ int fastcgi_ng_filter_file(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     return fastcgi_ng_respond(r, conf, app, NULL, data);
 }
 
-/* --------------------------------------------------- FastCgiNgFileFilter --- */
+/* ------------------------------------------------- FastCgiNgFileFilter --- */
 
 /* Files that nothing else handles. */
 static int choose_handler(request_rec *r)
