@@ -305,8 +305,12 @@ static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
 void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
                              const char *name)
 {
-    fastcgi_ng_use_t *use = apr_array_push(server_conf(cmd->server)->uses);
+    fastcgi_ng_use_t *use;
 
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
+        return; /* read by each request, which finds out by itself */
+    }
+    use = apr_array_push(server_conf(cmd->server)->uses);
     use->name = name;
     use->directive = directive;
     use->file = cmd->directive->filename;
@@ -739,7 +743,8 @@ const command_rec fastcgi_ng_commands[] = {
                       "a name, one or more addresses, and word=value ..."),
     AP_INIT_TAKE1("FastCgiNgPass", cmd_pass, NULL, OR_ALL,
                   "the pool that serves this location, or off"),
-    AP_INIT_TAKE1("FastCgiNgFileFilter", cmd_file_filter, NULL, ANYWHERE,
+    AP_INIT_TAKE1("FastCgiNgFileFilter", cmd_file_filter, NULL,
+                  ANYWHERE | OR_FILEINFO,
                   "the pool whose Filter application files go through, or "
                   "off"),
     AP_INIT_TAKE1("FastCgiNgScript", cmd_script, NULL, ANYWHERE,

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use FCNG::App;
 use FCNG::Hosts;
-use FCNG::Util qw(slurp spew);
+use FCNG::Util qw(slurp spew wait_until);
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 
@@ -149,9 +149,13 @@ CONF
     is($login->('/soft', 'joe', 'secret'), 200, 'Off: the file decides');
     is($login->('/soft', 'joe', 'bad'), 401, 'also against');
     is($login->('/soft', 'mary', 'x'), 502, 'a failure denies');
-    my $log = slurp("$dir/logs/user.log");
-    like($log, qr{^ann /hook$}m, 'log: who logged in');
-    like($log, qr{^Ann /named$}m, 'log: what it is called');
+    # A line is written when its response has gone out.
+    my $logged = sub {
+        my ($line) = @_;
+        return wait_until(3, sub { slurp("$dir/logs/user.log") =~ $line });
+    };
+    ok($logged->(qr{^ann /hook$}m), 'log: who logged in');
+    ok($logged->(qr{^Ann /named$}m), 'log: what it is called');
 
     # ---- FastCgiNgAccessChecker
     is($login->('/access/yes'), 200, 'access: granted');

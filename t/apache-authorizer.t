@@ -441,9 +441,14 @@ CONF
         'which is no way past valid-user');
     $r = $host->get('/user/env.cgi', headers => [basic('joe', 'secret')]);
     like($r->{body}, qr/REMOTE_USER=app-/, 'but names the user');
-    my $log = slurp($host->dir . '/logs/access.log');
-    like($log, qr{^200 - blue /vars/env.cgi$}m, 'log: %{TEAM}e');
-    like($log, qr{^200 app-- blue /anon/x$}m, 'log: %u');
+    # A line is written when its response has gone out.
+    my $logged = sub {
+        my ($line) = @_;
+        return wait_until(3, sub {
+            slurp($host->dir . '/logs/access.log') =~ $line });
+    };
+    ok($logged->(qr{^200 - blue /vars/env.cgi$}m), 'log: %{TEAM}e');
+    ok($logged->(qr{^200 app-- blue /anon/x$}m), 'log: %u');
 
     # ---- after authentication
     $auth->forget;
@@ -527,8 +532,7 @@ CONF
     $client->send("GET /app/leaves?do=slow HTTP/1.1\r\nHost: x\r\n\r\n");
     $auth->wait_event('request');
     $client->close;
-    ok(wait_until(3, sub { slurp($host->dir . '/logs/access.log')
-        =~ m{^499 - - /app/leaves$}m }), 'a client that leaves: 499');
+    ok($logged->(qr{^499 - - /app/leaves$}m), 'a client that leaves: 499');
     ok(!grep({ $_->{env}{PATH_INFO} eq '/leaves' } $app->events('request')),
         'and the Responder never hears of it');
     $auth->open_gate('slow');
