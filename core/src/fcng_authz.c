@@ -155,3 +155,37 @@ enum fcng_authz_field fcng_authz_field(fcng_str field, fcng_str *name)
     *name = (fcng_str){ field.data + len, field.len - len };
     return may_set(*name) ? FCNG_AUTHZ_VARIABLE : FCNG_AUTHZ_REFUSED;
 }
+
+/* --- the empty STDIN --- */
+
+/* So many closes in a row are no chance. */
+#define CLOSES 3
+
+bool fcng_authz_no_stdin(const fcng_authz_peer *peer)
+{
+    return peer->closes >= CLOSES && !peer->is_needed;
+}
+
+void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us)
+{
+    if (idle_us >= FCNG_POOL_SETTLED_US) {
+        return; /* for another reason: it is tired of waiting */
+    }
+    if (no_stdin) {
+        peer->is_needed = true;
+    } else if (peer->closes < CLOSES) {
+        peer->closes++;
+    }
+}
+
+void fcng_authz_kept(fcng_authz_peer *peer)
+{
+    if (peer->closes < CLOSES) {
+        peer->closes = 0;
+    }
+}
+
+void fcng_authz_unanswered(fcng_authz_peer *peer)
+{
+    peer->is_needed = true;
+}

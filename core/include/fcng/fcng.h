@@ -421,6 +421,34 @@ enum fcng_authz_field fcng_authz_field(fcng_str field, fcng_str *name);
    case): an answer that has both grants nothing. */
 bool fcng_authz_meet(fcng_str a, fcng_str b);
 
+/*
+ * Spec 6.3 gives an Authorizer no STDIN, 6.1 ends every stream: it is sent the
+ * empty record.  Some libraries take that for an error and close the
+ * connection, right behind their answer.  One that has done so three times in
+ * a row is asked without the record (fcng_submit.no_stdin), unless that turns
+ * out to be no better.
+ *
+ * What is known of an address: the host keeps one for each, of zeros at first,
+ * and tells what it sees.
+ */
+typedef struct fcng_authz_peer {
+    uint8_t closes; /* private: in a row */
+    bool is_needed; /* private: the record was left out in vain */
+} fcng_authz_peer;
+
+/* Whether the next question goes without the record. */
+bool fcng_authz_no_stdin(const fcng_authz_peer *peer);
+
+/* The application has closed a kept connection |idle_us| microseconds after
+   its answer to a question; |no_stdin| as that was sent. */
+void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us);
+
+/* It has answered another question on a kept connection. */
+void fcng_authz_kept(fcng_authz_peer *peer);
+
+/* A question without the record got no byte of an answer. */
+void fcng_authz_unanswered(fcng_authz_peer *peer);
+
 /* ------------------------------------------------- requests and events --- */
 
 typedef struct fcng_conn fcng_conn;
