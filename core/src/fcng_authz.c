@@ -11,9 +11,18 @@
 
 #define BIT(var) (UINT32_C(1) << (var))
 
+/*
+ * A head without any field is a blank line before the real one, which may be
+ * "Status: 403"; an empty Location is no answer to "where to?".
+ */
+static bool is_doubtful(const fcng_head *head)
+{
+    return head->lines < 2 || (head->location_empty && !head->status_given);
+}
+
 enum fcng_authz fcng_authz_verdict(const fcng_head *head, int error)
 {
-    if (error != FCNG_OK || !head->done) {
+    if (error != FCNG_OK || !head->done || is_doubtful(head)) {
         return FCNG_AUTHZ_FAILED;
     }
     bool grants = head->status == 200

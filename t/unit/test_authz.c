@@ -32,7 +32,6 @@ static void test_point57_what_grants(void **state)
         "Content-Type: text/plain\n\nignored",
         "Variable-A: 1\n\n",
         "HTTP/1.1 200 OK\nA: b\n\n",
-        "\n", /* no field at all: RFC 3875 wants one, 6.3 does not */
         "Status: 200\nLocation: /elsewhere\n\n",
     };
     for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++) {
@@ -65,6 +64,8 @@ static void test_point59_whatever_fails_denies(void **state)
         "Status: 403\nStatus: 200\n\n", "HTTP/1.1 200 OK\nStatus: 403\n\n",
         "Status : 200\n\n", " Status: 200\n\n", "Status 200\n\n",
         "Content-Length: 1\nContent-Length: 2\n\n", "A b: c\n\n", ": c\n\n",
+        "\n", "\r\n", "\nStatus: 403\n\n", "Location:\n\n",
+        "Location: \nX-A: b\n\n",
     };
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         assert_int_equal(verdict(malformed[i], FCNG_OK), FCNG_AUTHZ_FAILED);

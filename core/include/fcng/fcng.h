@@ -333,6 +333,7 @@ typedef struct fcng_head {
     size_t scanned;          /* of the current line, without an end */
     unsigned lines;
     bool location_seen;
+    bool location_empty;     /* one without a value was there */
     uint64_t body;           /* bytes let through by fcng_head_body() */
 } fcng_head;
 
@@ -391,8 +392,8 @@ enum fcng_authz {
 /*
  * The verdict, from nothing but |head| and |error|: how the request ended
  * (FCNG_OK: END_REQUEST with REQUEST_COMPLETE; else what went wrong, in the
- * head and the body too).  A grant is a complete head with Status 200, or with
- * neither Status nor Location.  Ask once, at the end.
+ * head and the body too).  A grant is a complete head of at least one field,
+ * with Status 200, or with neither Status nor Location.  Ask once, at the end.
  */
 enum fcng_authz fcng_authz_verdict(const fcng_head *head, int error);
 
