@@ -183,6 +183,7 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
         authorizer_buffer_size),
     ngx_http_fastcgi_ng_flag("authorizer_intercept_errors",
         authorizer_intercept_errors),
+    ngx_http_fastcgi_ng_flag("authorizer_stdin", authorizer_stdin),
 
     /* connections */
 
@@ -464,6 +465,7 @@ ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf)
     conf->authorizer_read_timeout = NGX_CONF_UNSET_MSEC;
     conf->authorizer_buffer_size = NGX_CONF_UNSET_SIZE;
     conf->authorizer_intercept_errors = NGX_CONF_UNSET;
+    conf->authorizer_stdin = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -1103,6 +1105,7 @@ ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
                               prev->authorizer_buffer_size, 65536);
     ngx_conf_merge_value(conf->authorizer_intercept_errors,
                          prev->authorizer_intercept_errors, 0);
+    ngx_conf_merge_value(conf->authorizer_stdin, prev->authorizer_stdin, 1);
 
     if (conf->authorizer_params == NULL) {
         conf->authorizer_params = prev->authorizer_params;

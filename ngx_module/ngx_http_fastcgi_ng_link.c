@@ -317,6 +317,7 @@ ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link)
     pool = link->pool;
 
     link->stream = NULL;
+    link->released = ngx_current_msec;
 
     if (fcng_conn_unread(link->fcng) == 0) {
         ngx_http_fastcgi_ng_link_unhold(link);
@@ -644,6 +645,18 @@ ngx_http_fastcgi_ng_link_test_connect(ngx_http_fastcgi_ng_link_t *link)
 }
 
 
+/* By the application, with nothing to answer. */
+
+void
+ngx_http_fastcgi_ng_link_was_closed(ngx_http_fastcgi_ng_link_t *link)
+{
+    if (link->asked) {
+        fcng_authz_closed(&link->pool->authz, link->no_stdin,
+                    (uint64_t) (ngx_current_msec - link->released) * 1000);
+    }
+}
+
+
 /* An idle link that became readable has been closed, or never was in order. */
 
 static void
@@ -674,6 +687,8 @@ ngx_http_fastcgi_ng_link_idle_handler(ngx_http_fastcgi_ng_link_t *link)
                           "the connection is discarded",
                           fcng_msg_tag(FCNG_MSG_STRAY), &pool->name);
         }
+
+        ngx_http_fastcgi_ng_link_was_closed(link);
     }
 
     fcng_pool_remove(pool->fcng, &link->conn);

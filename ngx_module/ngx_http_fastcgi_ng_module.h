@@ -127,6 +127,7 @@ typedef struct {
     ngx_msec_t                  authorizer_read_timeout;
     size_t                      authorizer_buffer_size;
     ngx_flag_t                  authorizer_intercept_errors;
+    ngx_flag_t                  authorizer_stdin;
 
     /* the pool used last; valid while the generation is the same */
     ngx_http_fastcgi_ng_pool_t *last_pool;
@@ -260,6 +261,7 @@ struct ngx_http_fastcgi_ng_question_s {
     ngx_http_fastcgi_ng_grant_t     *known;       /* was granted before */
 
     unsigned                         done:1;
+    unsigned                         no_stdin:1;  /* by what is known */
     unsigned                         broken:1;    /* by its own variables */
     unsigned                         retry_after:1;
 };
@@ -379,7 +381,10 @@ struct ngx_http_fastcgi_ng_link_s {
     size_t                           fed;            /* bytes of it */
     ngx_queue_t                      queue;
     fcng_values                      values;         /* when it asks */
+    ngx_msec_t                       released;       /* by its last request */
 
+    unsigned                         asked:1;        /* an authorizer, last */
+    unsigned                         no_stdin:1;     /* without that record */
     unsigned                         added:1;        /* the pool knows it */
     unsigned                         connecting:1;
 };
@@ -400,6 +405,7 @@ struct ngx_http_fastcgi_ng_pool_s {
     ngx_http_fastcgi_ng_pool_t      *next;
 
     fcng_outage                      outage;
+    fcng_authz_peer                  authz;          /* of authorizers there */
 
     unsigned                         so_keepalive:1;
     unsigned                         transparent:1;
@@ -525,6 +531,7 @@ ngx_int_t ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
     ngx_log_t *log);
 ssize_t ngx_http_fastcgi_ng_link_read(ngx_http_fastcgi_ng_link_t *link,
     ngx_chain_t *direct, off_t limit, size_t *placed);
+void ngx_http_fastcgi_ng_link_was_closed(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_link_unhold(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_links_close(void);
 

@@ -255,6 +255,16 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
             ngx_http_fastcgi_ng_count_end(st);
         }
 
+        if (ctx->question && ctx->question->no_stdin) {
+            ctx->question->no_stdin = 0;
+
+            if (!ctx->answered && !st->stale
+                && (st->error || st->read.timedout))
+            {
+                fcng_authz_unanswered(&st->pool->authz);
+            }
+        }
+
         ngx_http_fastcgi_ng_stream_free(st);
     }
 

@@ -778,6 +778,10 @@ ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st)
 
     st->request->upstream->peer.cached = 0;
 
+    if (ctx->question && ctx->reused) {
+        fcng_authz_kept(&st->pool->authz);
+    }
+
     fcng_pool_first_byte(st->pool->fcng, &st->link->conn,
                          ngx_http_fastcgi_ng_now());
 }
@@ -1087,6 +1091,7 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
         && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))
     {
         st->stale = 1;
+        ngx_http_fastcgi_ng_link_was_closed(link);
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "%s: the kept connection was closed",
                       fcng_msg_tag(FCNG_MSG_STALE));
@@ -1491,6 +1496,21 @@ ngx_http_fastcgi_ng_swallow(ngx_chain_t *in)
 }
 
 
+/* The empty record, which not every authorizer likes. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_no_stdin(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_http_fastcgi_ng_question_t  *q;
+
+    q = st->ctx->question;
+
+    q->no_stdin = fcng_authz_no_stdin(&st->pool->authz);
+
+    return q->no_stdin || !st->conf->authorizer_stdin;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 {
@@ -1510,7 +1530,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
     submit.data_length = ngx_http_fastcgi_ng_data_length(ctx);
-    submit.no_stdin = 0;
+    submit.no_stdin = ctx->question ? ngx_http_fastcgi_ng_no_stdin(st) : 0;
     submit.user = st;
 
     rc = fcng_conn_submit(st->link->fcng, &submit, &st->fcng);
@@ -1536,6 +1556,9 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     if (st->shared) {
         ngx_http_fastcgi_ng_mux_submitted(st);
     }
+
+    st->link->asked = ctx->question != NULL;
+    st->link->no_stdin = submit.no_stdin;
 
     ctx->stream_id = fcng_request_id(st->fcng);
 
@@ -1655,7 +1678,10 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
                       ctx->reused ? "kept " : "");
         fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
 
-        if (!ctx->reused) {
+        if (ctx->reused) {
+            ngx_http_fastcgi_ng_link_was_closed(st->link);
+
+        } else {
             ctx->repeated = 1;
             ctx->pause = 1;
         }

@@ -11,9 +11,18 @@
 
 #define BIT(var) (UINT32_C(1) << (var))
 
+/*
+ * A head without any field is a blank line before the real one, which may be
+ * "Status: 403"; an empty Location is no answer to "where to?".
+ */
+static bool is_doubtful(const fcng_head *head)
+{
+    return head->lines < 2 || (head->location_empty && !head->status_given);
+}
+
 enum fcng_authz fcng_authz_verdict(const fcng_head *head, int error)
 {
-    if (error != FCNG_OK || !head->done) {
+    if (error != FCNG_OK || !head->done || is_doubtful(head)) {
         return FCNG_AUTHZ_FAILED;
     }
     bool grants = head->status == 200
@@ -154,4 +163,38 @@ enum fcng_authz_field fcng_authz_field(fcng_str field, fcng_str *name)
     }
     *name = (fcng_str){ field.data + len, field.len - len };
     return may_set(*name) ? FCNG_AUTHZ_VARIABLE : FCNG_AUTHZ_REFUSED;
+}
+
+/* --- the empty STDIN --- */
+
+/* So many closes in a row are no chance. */
+#define CLOSES 3
+
+bool fcng_authz_no_stdin(const fcng_authz_peer *peer)
+{
+    return peer->closes >= CLOSES && !peer->is_needed;
+}
+
+void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us)
+{
+    if (idle_us >= FCNG_POOL_SETTLED_US) {
+        return; /* for another reason: it is tired of waiting */
+    }
+    if (no_stdin) {
+        peer->is_needed = true;
+    } else if (peer->closes < CLOSES) {
+        peer->closes++;
+    }
+}
+
+void fcng_authz_kept(fcng_authz_peer *peer)
+{
+    if (peer->closes < CLOSES) {
+        peer->closes = 0;
+    }
+}
+
+void fcng_authz_unanswered(fcng_authz_peer *peer)
+{
+    peer->is_needed = true;
 }

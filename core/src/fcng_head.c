@@ -174,6 +174,8 @@ static void set_location(fcng_head *head, fcng_field *field)
         head->location_seen = true;
         head->kind
             = local ? FCNG_HEAD_LOCAL_REDIRECT : FCNG_HEAD_CLIENT_REDIRECT;
+    } else {
+        head->location_empty = true;
     }
 }
 

@@ -32,7 +32,6 @@ static void test_point57_what_grants(void **state)
         "Content-Type: text/plain\n\nignored",
         "Variable-A: 1\n\n",
         "HTTP/1.1 200 OK\nA: b\n\n",
-        "\n", /* no field at all: RFC 3875 wants one, 6.3 does not */
         "Status: 200\nLocation: /elsewhere\n\n",
     };
     for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++) {
@@ -65,6 +64,8 @@ static void test_point59_whatever_fails_denies(void **state)
         "Status: 403\nStatus: 200\n\n", "HTTP/1.1 200 OK\nStatus: 403\n\n",
         "Status : 200\n\n", " Status: 200\n\n", "Status 200\n\n",
         "Content-Length: 1\nContent-Length: 2\n\n", "A b: c\n\n", ": c\n\n",
+        "\n", "\r\n", "\nStatus: 403\n\n", "Location:\n\n",
+        "Location: \nX-A: b\n\n",
     };
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         assert_int_equal(verdict(malformed[i], FCNG_OK), FCNG_AUTHZ_FAILED);
@@ -211,6 +212,46 @@ static void test_names_that_meet(void **state)
     assert_false(fcng_authz_meet(text("a1"), text("a2")));
 }
 
+static void test_three_closes_in_a_row(void **state)
+{
+    (void)state;
+    fcng_authz_peer peer = { 0 };
+    assert_false(fcng_authz_no_stdin(&peer));
+    fcng_authz_closed(&peer, false, 0);
+    fcng_authz_closed(&peer, false, 0);
+    fcng_authz_kept(&peer);
+    fcng_authz_closed(&peer, false, 0);
+    fcng_authz_closed(&peer, false, 0);
+    assert_false(fcng_authz_no_stdin(&peer));
+    fcng_authz_closed(&peer, false, FCNG_POOL_SETTLED_US);
+    assert_false(fcng_authz_no_stdin(&peer));
+    fcng_authz_closed(&peer, false, FCNG_POOL_SETTLED_US - 1);
+    assert_true(fcng_authz_no_stdin(&peer));
+    fcng_authz_kept(&peer);
+    fcng_authz_closed(&peer, false, 0);
+    assert_true(fcng_authz_no_stdin(&peer));
+}
+
+static void test_the_record_was_not_the_reason(void **state)
+{
+    (void)state;
+    fcng_authz_peer closes = { 0 }, silent = { 0 };
+    for (int i = 0; i < 3; i++) {
+        fcng_authz_closed(&closes, false, 0);
+        fcng_authz_closed(&silent, false, 0);
+    }
+    fcng_authz_closed(&closes, true, FCNG_POOL_SETTLED_US);
+    assert_true(fcng_authz_no_stdin(&closes));
+    fcng_authz_closed(&closes, true, 0);
+    assert_false(fcng_authz_no_stdin(&closes));
+    fcng_authz_unanswered(&silent);
+    assert_false(fcng_authz_no_stdin(&silent));
+    for (int i = 0; i < 3; i++) {
+        fcng_authz_closed(&silent, false, 0);
+    }
+    assert_false(fcng_authz_no_stdin(&silent));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point57_what_grants),
     cmocka_unit_test(test_point58_every_other_status_denies),
@@ -221,6 +262,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point60_names_that_are_refused),
     cmocka_unit_test(test_point60_no_default_variable_but_two),
     cmocka_unit_test(test_names_that_meet),
+    cmocka_unit_test(test_three_closes_in_a_row),
+    cmocka_unit_test(test_the_record_was_not_the_reason),
 };
 
 UNIT_MAIN(tests)

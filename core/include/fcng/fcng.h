@@ -338,6 +338,7 @@ typedef struct fcng_head {
     size_t scanned;          /* of the current line, without an end */
     unsigned lines;
     bool location_seen;
+    bool location_empty;     /* one without a value was there */
     uint64_t body;           /* bytes let through by fcng_head_body() */
 } fcng_head;
 
@@ -396,8 +397,8 @@ enum fcng_authz {
 /*
  * The verdict, from nothing but |head| and |error|: how the request ended
  * (FCNG_OK: END_REQUEST with REQUEST_COMPLETE; else what went wrong, in the
- * head and the body too).  A grant is a complete head with Status 200, or with
- * neither Status nor Location.  Ask once, at the end.
+ * head and the body too).  A grant is a complete head of at least one field,
+ * with Status 200, or with neither Status nor Location.  Ask once, at the end.
  */
 enum fcng_authz fcng_authz_verdict(const fcng_head *head, int error);
 
@@ -425,6 +426,34 @@ enum fcng_authz_field fcng_authz_field(fcng_str field, fcng_str *name);
 /* Both names may become one variable in what follows ('-' and '.' as '_', any
    case): an answer that has both grants nothing. */
 bool fcng_authz_meet(fcng_str a, fcng_str b);
+
+/*
+ * Spec 6.3 gives an Authorizer no STDIN, 6.1 ends every stream: it is sent the
+ * empty record.  Some libraries take that for an error and close the
+ * connection, right behind their answer.  One that has done so three times in
+ * a row is asked without the record (fcng_submit.no_stdin), unless that turns
+ * out to be no better.
+ *
+ * What is known of an address: the host keeps one for each, of zeros at first,
+ * and tells what it sees.
+ */
+typedef struct fcng_authz_peer {
+    uint8_t closes; /* private: in a row */
+    bool is_needed; /* private: the record was left out in vain */
+} fcng_authz_peer;
+
+/* Whether the next question goes without the record. */
+bool fcng_authz_no_stdin(const fcng_authz_peer *peer);
+
+/* The application has closed a kept connection |idle_us| microseconds after
+   its answer to a question; |no_stdin| as that was sent. */
+void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us);
+
+/* It has answered another question on a kept connection. */
+void fcng_authz_kept(fcng_authz_peer *peer);
+
+/* A question without the record got no byte of an answer. */
+void fcng_authz_unanswered(fcng_authz_peer *peer);
 
 /* ------------------------------------------------- requests and events --- */
 
