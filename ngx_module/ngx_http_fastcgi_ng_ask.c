@@ -76,7 +76,7 @@ ngx_http_fastcgi_ng_ask_done(ngx_http_fastcgi_ng_link_t *link, int answer)
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "%s the application at %V %s (FCGI_MPXS_CONNS)",
+                  "%s: the application at %V %s (FCGI_MPXS_CONNS)",
                   fcng_msg_tag(FCNG_MSG_MULTIPLEX), &pool->name,
                   answer != FCNG_OK ? "does not say whether it multiplexes"
                   : said.mpxs_conns == 1 ? "multiplexes"

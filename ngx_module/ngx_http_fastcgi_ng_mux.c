@@ -452,7 +452,7 @@ ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link)
     link->mux->disproved = 1;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "%s the application at %V does not multiplex, though %s: "
+                  "%s: the application at %V does not multiplex, though %s: "
                   "its connections are not shared from now on",
                   fcng_msg_tag(FCNG_MSG_MULTIPLEX), &pool->name,
                   pool->options.multiplex == FCNG_MULTIPLEX_ON
@@ -989,7 +989,7 @@ ngx_http_fastcgi_ng_mux_paused(ngx_http_fastcgi_ng_link_t *link)
         }
 
         ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s the response is cut off: its client is slower than "
+                      "%s: the response is cut off: its client is slower than "
                       "the application, which other requests share "
                       "(fastcgi_ng_pool stream_buffer=%uL)",
                       fcng_msg_tag(FCNG_MSG_MULTIPLEX),
@@ -1022,7 +1022,7 @@ ngx_http_fastcgi_ng_mux_fail(ngx_http_fastcgi_ng_link_t *link, int err)
 
     if (fcng_conn_active(link->fcng) && mux->delivered) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "%s %s: a connection to %V that %uz requests shared",
+                      "%s: %s: a connection to %V that %uz requests shared",
                       ngx_http_fastcgi_ng_tag(err), fcng_strerror(err),
                       &pool->name, fcng_conn_active(link->fcng));
 
