@@ -37,6 +37,7 @@ help:
 	@echo 'make check-nginx-tests NGINX_TESTS=dir    the tests of nginx itself'
 	@echo 'make valgrind      the unit tests under valgrind'
 	@echo 'make valgrind-nginx   host tests, nginx under valgrind'
+	@echo 'make fuzz          libFuzzer over t/fuzz, with clang (FUZZ_TIME=)'
 	@echo 'make bench         measurements against the built-in modules'
 	@echo 'make install       DESTDIR= PREFIX=; edits no configuration'
 	@echo 'make dist deb      a tarball of HEAD; Debian packages of HEAD'

@@ -136,6 +136,23 @@ valgrind-nginx: tests-built
 	@$(check-env) FCNG_HOSTS=nginx FCNG_VALGRIND=1 build/run-tests -j 1 \
 		$(or $(T),$(VALGRIND_TESTS))
 
+# Targets for libFuzzer, with clang: FUZZ_TIME seconds each.
+FUZZ_CC ?= clang
+FUZZ_TIME ?= 60
+FUZZ_BINS := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(wildcard t/fuzz/*.c))
+
+.PHONY: fuzz
+fuzz: $(FUZZ_BINS)
+	@for bin in $(FUZZ_BINS); do mkdir -p $$bin.corpus && \
+	 $$bin -max_total_time=$(FUZZ_TIME) -max_len=4096 \
+		-artifact_prefix=$$bin. $$bin.corpus || exit 1; done
+
+$(O)/fuzz/%: t/fuzz/%.c $(CORE_LIST)
+	$(say) '  FUZZ    $@'
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(FCNG_CPPFLAGS) -D_GNU_SOURCE -std=gnu11 -g -O1 \
+		-fsanitize=fuzzer,address,undefined -o $@ $< $(CORE_LIST)
+
 demo:
 	@build/setup --quiet
 	@$(MAKE) --no-print-directory demo-run

@@ -650,7 +650,8 @@ ngx_http_fastcgi_ng_ask_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     if (q->verdict == FCNG_AUTHZ_FAILED) {
         q->retry_after = ctx->refused;
         q->status = ctx->refused ? NGX_HTTP_SERVICE_UNAVAILABLE
-                    : ctx->taken || rc < NGX_HTTP_INTERNAL_SERVER_ERROR
+                    : ctx->taken || q->broken
+                      || rc < NGX_HTTP_INTERNAL_SERVER_ERROR
                     ? NGX_HTTP_BAD_GATEWAY : rc;
     }
 }

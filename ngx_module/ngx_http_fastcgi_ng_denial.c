@@ -128,6 +128,7 @@ ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
                       "%s: the authorizer \"%V\" denied with more than 64m",
                       fcng_msg_tag(FCNG_MSG_BODY_LENGTH),
                       &q->authorizer->name);
+        q->broken = 1;
         return NGX_ERROR;
     }
 

@@ -262,7 +262,7 @@ struct ngx_http_fastcgi_ng_question_s {
 
     unsigned                         done:1;
     unsigned                         no_stdin:1;  /* by what is known */
-    unsigned                         broken:1;    /* by its own variables */
+    unsigned                         broken:1;    /* variables, size */
     unsigned                         retry_after:1;
 };
 
