@@ -658,7 +658,11 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
 
     ngx_http_fastcgi_ng_del_write_timer(st);
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+    /* one that got its link since it waits goes nginx's way, if any does */
+
+    if (st->state == NGX_HTTP_FASTCGI_NG_READY
+        && ngx_http_fastcgi_ng_starts_early(st))
+    {
         ngx_http_fastcgi_ng_start(st);
     }
 }
