@@ -3,7 +3,7 @@
 # Applications for the tests and the demo: t/apps/*.c with libfcgi,
 # t/apps/*.go with net/http/fcgi.  Without the library or compiler an
 # application is left out, and the tests that need it skip.  fast.c, for
-# measurements, needs no library.
+# measurements, needs no library.  t/shim/*.c are preloaded into servers.
 
 APP_C := $(patsubst t/apps/%.c,out/apps/%,$(wildcard t/apps/*.c))
 APP_GO := $(patsubst t/apps/%.go,out/apps/%,$(wildcard t/apps/*.go))
@@ -11,7 +11,8 @@ GO ?= $(call find-tool,go)
 HAVE_LIBFCGI := $(wildcard /usr/include/fcgiapp.h /usr/local/include/fcgiapp.h)
 
 .PHONY: apps
-apps: $(if $(HAVE_LIBFCGI),$(APP_C)) out/apps/fast $(if $(GO),$(APP_GO))
+apps: $(if $(HAVE_LIBFCGI),$(APP_C)) out/apps/fast out/apps/failing.so \
+	$(if $(GO),$(APP_GO))
 
 APP_LIBS = -lfcgi -lpthread
 out/apps/fast: APP_LIBS =
@@ -20,6 +21,12 @@ out/apps/%: t/apps/%.c
 	$(say) '  CC      $@'
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(FCNG_WARN) -O2 -g -o $@ $< $(APP_LIBS)
+
+# What a test preloads into a server.
+out/apps/%.so: t/shim/%.c
+	$(say) '  SHIM    $@'
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(FCNG_WARN) -O2 -g -fPIC -shared -o $@ $< -ldl
 
 # go wants a home; it gets none but out/.
 out/apps/%: t/apps/%.go

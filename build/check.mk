@@ -35,6 +35,7 @@ CHECKERS := build/check-layers build/check-style build/check-headers \
 	build/check-symbols
 PERL_TESTS := $(sort $(wildcard t/*.t))
 SLOW_TESTS := $(sort $(wildcard t/slow/*.t))
+FAULT_TESTS := $(sort $(wildcard t/faults*.t))
 HOSTS ?= apache nginx
 
 # What processes share, with processes of one request each.
@@ -73,7 +74,7 @@ check-env = FCNG_TOP='$(TOP)' FCNG_OUT='$(TOP)/$(O)' \
 
 .PHONY: setup check check-run check-unit check-layers check-style \
 	check-headers check-symbols check-apache check-nginx check-slow \
-	check-deb check-nginx-tests valgrind valgrind-nginx bench demo unit tests-built
+	check-faults check-deb check-nginx-tests valgrind valgrind-nginx bench demo unit tests-built
 
 setup:
 	@build/setup --quiet
@@ -110,6 +111,11 @@ check-apache check-nginx: check-%: tests-built
 check-slow: tests-built
 	@$(check-env) build/run-tests -j 1 -t 3600 $(if $(T),$(T),$(SLOW_TESTS))
 
+# All of the fault matrix, of which `make check` runs a part.
+check-faults: tests-built
+	@$(check-env) FCNG_FAULTS=full build/run-tests -j 1 -t 1200 \
+		$(if $(T),$(T),$(FAULT_TESTS))
+
 $(O)/unit/flags: FORCE
 	$(call write-if-changed,$(UNIT_COMPILE))
 
@@ -128,9 +134,9 @@ valgrind: core unit
 	@$(check-env) $(PERL) build/valgrind-tests $(if $(HAVE_CMOCKA),$(UNIT_BINS))
 
 # Under valgrind a load takes longer than its test allows: the slow set is not
-# among them.
+# among them, nor is what preloads a malloc() or kills under load.
 VALGRIND_TESTS := $(filter-out t/apache-% t/cli-% t/config-% t/docs-% \
-	t/build.t t/demo.t,$(PERL_TESTS))
+	t/build.t t/demo.t t/faults-%,$(PERL_TESTS))
 
 valgrind-nginx: tests-built
 	@$(check-env) FCNG_HOSTS=nginx FCNG_VALGRIND=1 build/run-tests -j 1 \

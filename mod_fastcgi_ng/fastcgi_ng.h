@@ -249,6 +249,8 @@ typedef struct fastcgi_ng_body_t {
 } fastcgi_ng_body_t;
 
 /* fastcgi_ng_spool.c.  Each returns OK or an HTTP status. */
+/* In a child. */
+void fastcgi_ng_spool_prepare(apr_pool_t *pchild);
 int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r);
 int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
 /* Reads and offers as much as has room; FCNG_OK or an error of the core,
@@ -330,6 +332,7 @@ typedef struct fastcgi_ng_task_t {
     bool reused;
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
+    bool stdout_ended;           /* the response is whole */
     bool send_limit;             /* waiting is for it to take bytes */
     bool over;                   /* END_REQUEST or failure */
     bool ended;                  /* END_REQUEST */

@@ -127,6 +127,24 @@ static int submit(fastcgi_ng_task_t *task)
 
 /* -------------------------------------------------------------- events --- */
 
+/* Nothing of the response is missing but END_REQUEST, without which there is
+   no answer of an Authorizer. */
+static bool is_whole(const fastcgi_ng_task_t *task)
+{
+    return task->question == NULL
+           && (task->stdout_ended
+               || (task->head.done
+                   && task->head.content_length != FCNG_LENGTH_UNKNOWN
+                   && task->head.body == task->head.content_length));
+}
+
+static bool is_failure(const fastcgi_ng_task_t *task, int err)
+{
+    return !is_whole(task)
+           || (err != FCNG_ERR_CLOSED && err != FCNG_ERR_IO
+               && err != FCNG_ERR_TIMEOUT);
+}
+
 static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
 {
     switch (event->type) {
@@ -148,11 +166,13 @@ static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
         break;
     case FCNG_EV_FAILED:
         task->over = true;
-        if (task->error == FCNG_OK) {
+        if (task->error == FCNG_OK && is_failure(task, event->error)) {
             task->error = event->error;
         }
         break;
     case FCNG_EV_STDOUT_END:
+        task->stdout_ended = true;
+        break;
     case FCNG_EV_VALUES:
     case FCNG_EV_UNKNOWN_TYPE:
     case FCNG_EV_OVERRUN:
@@ -200,7 +220,7 @@ static void on_failure(fastcgi_ng_task_t *task, int err)
     fcng_conn_fail(task->conn->fcgi, err);
     take_events(task);
     task->over = true;
-    if (task->error == FCNG_OK) {
+    if (task->error == FCNG_OK && is_failure(task, err)) {
         task->error = err;
     }
 }
@@ -249,7 +269,10 @@ static void push(fastcgi_ng_task_t *task)
         }
     } while (rv == APR_SUCCESS && sent > 0 && !task->body.waits
              && !(task->body.fin && fastcgi_ng_data_fin(task)));
-    if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
+    if (rv == APR_ENOMEM) {
+        on_failure(task, FCNG_ERR_NOMEM);
+    }
+    else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
         /* It may have answered before it closed: reading tells. */
         task->write_failed = true;
     }
@@ -269,6 +292,11 @@ static uint64_t deadline(fastcgi_ng_task_t *task, bool *clients_fault)
     else if (!task->body.fin && !task->write_failed) {
         limit = task->r->server->timeout;
         *clients_fault = true;
+    }
+    if (is_whole(task)) {
+        limit = task->conf->read_timeout / 2;
+        limit = limit < FCNG_END_WAIT_US ? limit : FCNG_END_WAIT_US;
+        *clients_fault = false;
     }
     at = task->active_us + (uint64_t)limit;
     if (task->end_us < at) {
@@ -356,6 +384,7 @@ static void begin(fastcgi_ng_task_t *task)
     task->write_failed = false;
     task->over = false;
     task->ended = false;
+    task->stdout_ended = false;
     task->lingered = false;
     task->unflushed = false;
     task->error = FCNG_OK;
@@ -411,7 +440,7 @@ static enum fcng_counter outcome_counter(const fastcgi_ng_task_t *task,
         return FCNG_COUNT_STALE;
     }
     if (task->client_gone
-        || (task->error == FCNG_OK && !task->ended)) {
+        || (task->error == FCNG_OK && !task->ended && !is_whole(task))) {
         return FCNG_COUNT_ABORTED; /* or its body was faulty, or it wanted
                                       no answer (412) */
     }
@@ -436,7 +465,8 @@ static enum fcng_replay converse(fastcgi_ng_task_t *task,
         task->request = NULL;
     }
     reusable = task->error == FCNG_OK && fcng_conn_reusable(task->conn->fcgi);
-    if (task->error == FCNG_OK && task->status == OK && task->ended) {
+    if (task->error == FCNG_OK && task->status == OK
+        && (task->ended || is_whole(task))) {
         task->error = fcng_head_finish(
             &task->head, task->reply == FASTCGI_NG_REPLY_DISCARD);
     }

@@ -83,17 +83,25 @@ static apr_status_t keep_in_memory(fastcgi_ng_body_t *body)
 
 /* ---------------------------------------------------------- any bytes --- */
 
+/* Found once: it is found by writing a file, and when that fails later, the
+   operator must read that this folder is full. */
+static const char *folder = "/tmp";
+
+void fastcgi_ng_spool_prepare(apr_pool_t *pchild)
+{
+    const char *found;
+
+    if (apr_temp_dir_get(&found, pchild) == APR_SUCCESS) {
+        folder = found;
+    }
+}
+
 static apr_status_t open_temporary(apr_file_t **file, apr_pool_t *p)
 {
-    const char *dir;
-    char *name;
-    apr_status_t rv = apr_temp_dir_get(&dir, p);
+    char *name = apr_pstrcat(p, folder, "/fastcgi-ng.XXXXXX", NULL);
+    apr_status_t rv = apr_file_mktemp(file, name, APR_CREATE | APR_READ
+                                      | APR_WRITE | APR_EXCL, p);
 
-    if (rv == APR_SUCCESS) {
-        name = apr_pstrcat(p, dir, "/fastcgi-ng.XXXXXX", NULL);
-        rv = apr_file_mktemp(file, name,
-                             APR_CREATE | APR_READ | APR_WRITE | APR_EXCL, p);
-    }
     if (rv == APR_SUCCESS) {
         apr_file_remove(name, p); /* nothing stays behind, whatever comes */
     }
@@ -196,6 +204,16 @@ static apr_status_t keep_in_file(fastcgi_ng_body_t *body)
     return rv;
 }
 
+static int not_kept(fastcgi_ng_body_t *body, apr_status_t rv, bool in_file)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, body->r,
+                  "%s: the request's body cannot be kept in %s%s, request: "
+                  "\"%s %s\"", fcng_msg_tag(FCNG_MSG_REQUEST),
+                  in_file ? "a temporary file in " : "memory",
+                  in_file ? folder : "", body->r->method, body->r->uri);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 /* httpd sends "100 Continue" by itself only before a read that blocks. */
 static void send_continue(request_rec *r)
 {
@@ -230,11 +248,7 @@ static int read_client(fastcgi_ng_body_t *body, apr_read_type_e block,
     }
     rv = to_file ? keep_in_file(body) : keep_in_memory(body);
     if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                      "%s: the request's body cannot be kept%s",
-                      fcng_msg_tag(FCNG_MSG_REQUEST),
-                      to_file ? " in a temporary file" : "");
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return not_kept(body, rv, to_file);
     }
     return OK;
 }
@@ -317,10 +331,7 @@ static int memory_to_file(fastcgi_ng_body_t *body)
     }
     body->next = APR_BRIGADE_SENTINEL(body->held);
     if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, body->r,
-                      "%s: the request's body cannot be kept in a temporary "
-                      "file", fcng_msg_tag(FCNG_MSG_REQUEST));
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return not_kept(body, rv, true);
     }
     return OK;
 }

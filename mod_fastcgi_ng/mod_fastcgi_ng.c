@@ -56,6 +56,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     apr_status_t rv = fastcgi_ng_child_create(pchild, s);
 
+    fastcgi_ng_spool_prepare(pchild);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
                      "mod_fastcgi_ng: no memory for the pools of this "

@@ -363,6 +363,7 @@ ngx_int_t
 ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
     ngx_log_t *log)
 {
+    int                rc;
     size_t             i, n, size;
     ssize_t            sent;
     fcng_str           slices[NGX_HTTP_FASTCGI_NG_SLICES];
@@ -378,10 +379,11 @@ ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
             return NGX_AGAIN;
         }
 
-        if (fcng_conn_output(link->fcng, slices, NGX_HTTP_FASTCGI_NG_SLICES,
-                             &n)
-            != FCNG_OK)
-        {
+        rc = fcng_conn_output(link->fcng, slices, NGX_HTTP_FASTCGI_NG_SLICES,
+                              &n);
+        if (rc != FCNG_OK) {
+            /* no memory: no answer comes to half a request */
+            fcng_conn_fail(link->fcng, rc);
             return NGX_ERROR;
         }
 
@@ -707,7 +709,7 @@ ngx_http_fastcgi_ng_link_idle_handler(ngx_http_fastcgi_ng_link_t *link)
 
 void
 ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
-    fcng_request *request)
+    fcng_request *request, ngx_msec_t read_timeout)
 {
     ngx_connection_t  *c;
 
@@ -720,7 +722,8 @@ ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
     c->log = ngx_cycle->log;
 
     c->read->cancelable = 1;
-    ngx_add_timer(c->read, NGX_HTTP_FASTCGI_NG_DRAIN_TIME);
+    ngx_add_timer(c->read, ngx_min(NGX_HTTP_FASTCGI_NG_DRAIN_TIME,
+                                   read_timeout));
 
     ngx_post_event(c->read, &ngx_posted_events);
 }

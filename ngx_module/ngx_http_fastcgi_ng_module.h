@@ -526,7 +526,7 @@ ngx_http_fastcgi_ng_link_t *ngx_http_fastcgi_ng_link_open(
 void ngx_http_fastcgi_ng_link_close(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_link_drain(ngx_http_fastcgi_ng_link_t *link,
-    fcng_request *request);
+    fcng_request *request, ngx_msec_t read_timeout);
 ngx_int_t ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
     ngx_log_t *log);
 ssize_t ngx_http_fastcgi_ng_link_read(ngx_http_fastcgi_ng_link_t *link,

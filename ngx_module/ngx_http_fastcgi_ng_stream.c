@@ -22,10 +22,6 @@
 #include "ngx_http_fastcgi_ng_module.h"
 
 
-/* An application that ended STDOUT has so long to send END_REQUEST. */
-#define NGX_HTTP_FASTCGI_NG_END_TIME  1000
-
-
 #define ngx_http_fastcgi_ng_set(ev, is_ready)                                 \
     (ev)->ready = (is_ready);                                                 \
     (ev)->active = !(is_ready)
@@ -238,7 +234,8 @@ ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
     }
 
     if (fcng && drain && !st->deaf && !fcng_conn_wants_write(link->fcng)) {
-        ngx_http_fastcgi_ng_link_drain(link, fcng);
+        ngx_http_fastcgi_ng_link_drain(link, fcng,
+                                       st->conf->upstream.read_timeout);
         return;
     }
 
@@ -1160,10 +1157,10 @@ ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev,
         break;
 
     case FCNG_EV_FAILED:
-        if (st->stdout_end && ev->error == FCNG_ERR_CLOSED
-            && st->ctx->question == NULL)
+        if (st->stdout_end && st->ctx->question == NULL
+            && (ev->error == FCNG_ERR_CLOSED || ev->error == FCNG_ERR_IO))
         {
-            /* closed in place of END_REQUEST, but the response is whole */
+            /* in place of END_REQUEST, but the response is whole */
             st->state = NGX_HTTP_FASTCGI_NG_OVER;
             ngx_http_fastcgi_ng_stream_unlink(st, 0);
             ngx_http_fastcgi_ng_stream_wake_write(st);
@@ -1353,7 +1350,9 @@ ngx_http_fastcgi_ng_fill(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     }
 
     if (n <= 0) {
-        fcng_conn_fail(link->fcng, n == 0 ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
+        /* closed with bytes of ours unread, it is reset */
+        fcng_conn_fail(link->fcng, n == 0 || ngx_socket_errno == NGX_ECONNRESET
+                                   ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
 
     } else if (placed) {
         ngx_http_fastcgi_ng_stream_answered(st);
@@ -1424,7 +1423,9 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     if (st->stdout_end && !st->timing
         && st->state == NGX_HTTP_FASTCGI_NG_READY)
     {
-        ngx_http_fastcgi_ng_stream_timer(st, NGX_HTTP_FASTCGI_NG_END_TIME);
+        ngx_http_fastcgi_ng_stream_timer(st,
+                     ngx_min(FCNG_END_WAIT_US / 1000,
+                             st->request->upstream->conf->read_timeout / 2));
     }
 
     if (!ready && !st->shared

@@ -598,6 +598,15 @@ void fcng_conn_sent(fcng_conn *conn, size_t len);
 
 /* --- bytes in --- */
 
+/*
+ * The response is whole when STDOUT has ended, or all that Content-Length
+ * announced has come: what an application that does
+ * not send END_REQUEST then, but closes, resets or stalls, leaves behind is a
+ * connection that cannot be kept, no failure.  It has so long for it; a
+ * read timeout below twice that leaves it half the timeout.
+ */
+#define FCNG_END_WAIT_US 1000000
+
 enum fcng_event_type {
     FCNG_EV_STDOUT,     /* |bytes| of the response, any role */
     FCNG_EV_STDERR,     /* |bytes| for the log */

@@ -57,8 +57,11 @@ sub listener {
     if ($self->{listen} eq 'unix') {
         my $path = $self->path;
         unlink $path;
+        # Nobody finds it before others may connect.
+        my $mask = umask(0777 & ~($self->{mode} // 0777));
         $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path,
             Listen => $self->{backlog}) or die "$path: $!\n";
+        umask $mask;
         chmod $self->{mode} // 0777, $path;
         $self->{address} = "unix:$path";
     }

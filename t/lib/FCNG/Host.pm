@@ -181,7 +181,8 @@ sub environment {
         TSAN_OPTIONS => "$san:suppressions=" . FCNG::Util::top()
             . '/t/san/thread.supp:' . ($ENV{TSAN_OPTIONS} // ''),
         $self->{no_preload} || !$ENV{FCNG_PRELOAD} ? ()
-            : (LD_PRELOAD => $ENV{FCNG_PRELOAD}) };
+            : (LD_PRELOAD => $ENV{FCNG_PRELOAD}),
+        %{ $self->{env} || {} } };
 }
 
 sub log_file { "$_[0]{dir}/logs/error.log" }
