@@ -388,6 +388,13 @@ static bool is_told(const fastcgi_ng_question_t *question, const char *name)
     return false;
 }
 
+/* An Authorizer's variable stands in the place of a configured one. */
+static bool is_granted(const fastcgi_ng_task_t *task, const char *name)
+{
+    return task->question == NULL
+           && fastcgi_ng_auth_var(task->r, name) != NULL;
+}
+
 /*
  * A variable is sent unless something with a better right has its name.
  * Deviation: HTTP_AUTHORIZATION, which no default sends, may be a variable:
@@ -404,7 +411,7 @@ static bool variable_goes(const fastcgi_ng_task_t *task, const char *name,
         return false;
     }
     if (key.len == 0 || strchr(name, '=') != NULL || fcng_env_find(key) >= 0
-        || param_of(task->conf, name) != NULL) {
+        || (param_of(task->conf, name) != NULL && !is_granted(task, name))) {
         return false;
     }
     return !is_http(name)
@@ -493,8 +500,9 @@ static int add_params(fastcgi_ng_task_t *task)
                 return FCNG_ERR_INVALID;
             }
         }
-        if (value != NULL && (task->question == NULL
-                              || !is_told(task->question, param->name))) {
+        if (value != NULL && !is_granted(task, param->name)
+            && (task->question == NULL
+                || !is_told(task->question, param->name))) {
             err = add_pair(task, param->name, value);
         }
     }
@@ -538,10 +546,17 @@ static int add_data(fastcgi_ng_task_t *task)
 static int encode(fastcgi_ng_task_t *task, const fcng_env *env,
                   const core_dir_config *core)
 {
+    apr_uint32_t skip = task->conf->skip;
     int err = FCNG_OK;
 
+    if (is_granted(task, "REMOTE_USER")) {
+        skip &= ~(1u << FCNG_ENV_REMOTE_USER);
+    }
+    if (is_granted(task, "AUTH_TYPE")) {
+        skip &= ~(1u << FCNG_ENV_AUTH_TYPE);
+    }
     if (task->conf->default_params) {
-        err = fcng_env_encode(&task->params, env, task->conf->skip);
+        err = fcng_env_encode(&task->params, env, skip);
         if (err == FCNG_OK) {
             err = add_fields(task, core);
         }
