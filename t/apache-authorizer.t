@@ -47,7 +47,7 @@ sub decide {
         if $do eq 'twice';
     if ($do eq 'slow') {
         $r->wait_gate('slow', 5);
-        return $r->answer("\r\n");
+        return $r->answer("Status: 200\r\n\r\n");
     }
     return $r->die_now;
 }

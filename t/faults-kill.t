@@ -179,6 +179,7 @@ sub server {
         wait_until(10, sub { $n <= grep { $_->{pid} == $pid }
             $app->events('holding') }) or diag("$pid does not hold $n");
         $killed{$pid} = time;
+        $host->{lost} = 1; # requests whose end nobody has counted
         kill KILL => $pid;
         my $r = $host->get('/app/x', seconds => 10);
         # The kernel may have queued it for the process that was killed.

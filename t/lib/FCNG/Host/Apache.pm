@@ -195,8 +195,8 @@ sub directives {
 
 # A pool of the application's, made once.
 sub pool_of {
-    my ($self, $app) = @_;
-    my $address = $app->address;
+    my ($self, $app, $words) = @_;
+    my $address = join ' ', $app->address, $words || ();
     return $self->{pool_of}{$address} //= do {
         my $pool = 'pool' . ++$self->{pools};
         $self->{main_text} .= "FastCgiNgPool $pool $address\n";
@@ -208,7 +208,11 @@ sub pool_of {
 sub authorizers {
     my ($self, %how) = @_;
     my $protect = $how{protect} or return '';
-    return join(' ', 'FastCgiNgAuthorizer', map { $self->pool_of($_) }
+    # With the limits of the place: two pools of one address and the same
+    # words are one.
+    my $words = FCNG::Host::words(%{ $how{pool} || {} });
+    return join(' ', 'FastCgiNgAuthorizer',
+        map { $self->pool_of($_, $words) }
         ref $protect eq 'ARRAY' ? @$protect : $protect) . "\n";
 }
 
