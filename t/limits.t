@@ -252,7 +252,10 @@ sub in_order {
 my %parts = (php => \&php, killed => \&killed, fair => \&fair,
     in_order => \&in_order, woken => \&woken, unwoken => \&unwoken);
 plan skip_all => FCNG::Sampler->missing if FCNG::Sampler->missing;
-my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS}) : sort keys %parts;
+# What is measured in milliseconds is in the slow set, which has the machine
+# for itself.
+my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS})
+    : qw(in_order killed php unwoken);
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
