@@ -31,7 +31,9 @@ my %at_once = ('' => 120, all => 24, part => 24);
 
 # How requests share the way to the application: in so many lanes, each an
 # address with a pool of its own.  A connection that serves one at a time takes
-# nobody with it: one lane for all, and for the requests beside them.
+# nobody with it: one lane for all, and for the requests beside them.  Where
+# connections are shared each cell is alone in its lane, and the requests beside
+# have one of their own: lanes => 24, alone => 1, beside => 'n'.
 my %mode = (
     exclusive => { pool => {}, lanes => 1, beside => '0' },
 );
@@ -75,12 +77,14 @@ sub cells {
         my $lane = 0;
         for my $n (FCNG::Faults::places($name, $which)) {
             next if $fault =~ /^flip/ && $n >= length $bytes;
-            my $path = "/$where-" . $lane++ % $mode->{lanes}
-                . ($fault eq 'stall' ? '-stall' : '') . "/$name/$fault/$n";
+            my $way = "$where-" . $lane++ % $mode->{lanes};
+            my $path = "/$way" . ($fault eq 'stall' ? '-stall' : '')
+                . "/$name/$fault/$n";
             $path .= '/part' if $sends eq 'part';
             push @cells, { path => $path, fault => $fault, n => $n,
                 name => $name, method => $sends ? 'POST' : 'GET',
-                body => $sends ? $body : undef };
+                body => $sends ? $body : undef,
+                lane => $mode->{alone} ? $way : undef };
         }
     }
     return @cells;
@@ -131,7 +135,7 @@ sub group {
     $app->asked;
     my $start = time;
     my @got = FCNG::Many::run($host->port, $at_once{$group[3]}, 15 * $slow,
-        map { [@$_{qw(method path body)}] } @cells);
+        map { [@$_{qw(method path body lane)}] } @cells);
     my $asked = $app->asked;
     my $said = by_path($host->new_log);
     my @wrong = map {

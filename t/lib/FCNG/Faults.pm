@@ -14,7 +14,7 @@ use warnings;
 use FCNG::Wire qw(record end_request);
 
 use constant { OUT => FCNG::Wire::T_STDOUT, ERR => FCNG::Wire::T_STDERR,
-    END => FCNG::Wire::T_END_REQUEST, DRIP => 200 };
+    FIN => FCNG::Wire::T_END_REQUEST, DRIP => 200 };
 
 my $type = "Content-Type: text/plain\r\n";
 
@@ -24,19 +24,19 @@ my %exchange = (
     short => [
         [OUT, 'Content-Ty'], [ERR, "a complaint\n", 3],
         [OUT, "pe: text/plain\r\n\r"], [OUT, "\nbody of ", 5], [OUT, 'it'],
-        [OUT, ''], [END, "\0" x 8],
+        [OUT, ''], [FIN, "\0" x 8],
     ],
     # As PHP ends a request, and with a length.
     length => [
         [OUT, "Content-Length: 8\r\n${type}\r\nbody", 2], [ERR, "\n"],
-        [OUT, ' of8'], [END, "\0" x 8, 7],
+        [OUT, ' of8'], [FIN, "\0" x 8, 7],
     ],
     # As an application that writes in blocks.
     normal => [
         [OUT, "Status: 200 OK\r\n${type}\r\n"], [ERR, "line\n" x 200, 7],
         (map { [OUT, chr(ord('a') + $_) x (8184 + 3 * $_), $_ % 2] } 0 .. 9),
         [ERR, "the last\n"], [OUT, "end\n"], [OUT, ''], [ERR, ''],
-        [END, "\0" x 8],
+        [FIN, "\0" x 8],
     ],
 );
 
@@ -109,12 +109,12 @@ sub decode {
             || $type =~ /^[367]$/ && !$of;
         my $content = substr $bytes, 8, $length;
         my $whole = length $content == $length;
-        return { %$got, wrong => 1 } if $type == END && $whole && $length < 8;
+        return { %$got, wrong => 1 } if $type == FIN && $whole && $length < 8;
         if ($of == $id && $type == OUT && !$got->{out_end}) {
             $got->{out} .= $content;
             $got->{out_end} = 1 if !$length;
         }
-        if ($of == $id && $type == END && $whole) {
+        if ($of == $id && $type == FIN && $whole) {
             return { %$got, status => ord substr $content, 4, 1 };
         }
         last if length $bytes < 8 + $length + $padding;

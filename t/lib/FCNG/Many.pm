@@ -5,8 +5,9 @@
 #
 #   my @responses = FCNG::Many::run($port, 48, $seconds, @requests);
 #
-# A request is a list of method, path and body (or undef); the responses, in
-# the same order, are those of FCNG::HTTP.
+# A request is a list of method, path, body (or undef) and lane (or undef): two
+# of one lane are never under way together.  The responses, in the same order,
+# are those of FCNG::HTTP.
 package FCNG::Many;
 
 use strict;
@@ -16,14 +17,22 @@ use Time::HiRes qw(time);
 
 sub run {
     my ($port, $at_once, $seconds, @requests) = @_;
-    my (@responses, %open);
-    my $next = 0;
-    while ($next < @requests || %open) {
-        while ($next < @requests && keys %open < $at_once) {
-            my $client = start($port, $seconds, @{ $requests[$next] });
-            $client->{n} = $next++;
+    my (@responses, %open, %busy);
+    my @left = 0 .. $#requests;
+    while (@left || %open) {
+        my @later;
+        while (@left && keys %open < $at_once) {
+            my $n = shift @left;
+            my $lane = $requests[$n][3];
+            if (defined $lane && $busy{$lane}++) {
+                push @later, $n;
+                next;
+            }
+            my $client = start($port, $seconds, @{ $requests[$n] });
+            @$client{qw(n lane)} = ($n, $lane);
             $open{fileno $client->{socket}} = $client;
         }
+        unshift @left, @later;
         my ($r, $w) = ('', '');
         for my $fd (keys %open) {
             vec($r, $fd, 1) = 1;
@@ -38,6 +47,7 @@ sub run {
             next if !defined $client->{eof} && !$late;
             $responses[$client->{n}] = finish($client,
                 !defined $client->{eof});
+            delete $busy{$client->{lane}} if defined $client->{lane};
             delete $open{$fd};
         }
     }
