@@ -41,6 +41,12 @@ sub missing {
         return eval { require FCGI::Async; 1 } ? undef
             : 'FCGI::Async missing';
     }
+    if ($what eq 'auth') {
+        return built(apps() . '/auth') ? undef : 'libfcgi missing';
+    }
+    if ($what eq 'auth_perl') {
+        return eval { require FCGI; 1 } ? undef : 'FCGI.pm missing';
+    }
     return "unknown program $what";
 }
 
@@ -172,6 +178,22 @@ sub go {
     my $self = $class->prepare(%how);
     $self->{command} = [apps() . '/goecho',
         $self->{path} // $self->{address}];
+    return $self->start;
+}
+
+# Authorizers.
+sub auth {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/auth', $self->{path} // ":$self->{port}"];
+    return $self->start;
+}
+
+sub auth_perl {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [$^X, top() . '/t/apps/auth.pl',
+        $self->{path} // ":$self->{port}"];
     return $self->start;
 }
 
