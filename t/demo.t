@@ -81,6 +81,10 @@ is(ends(start(1, %proxy), 60), 0, 'ONCE=1: all answers are right')
     or diag(said());
 my @answers = said() =~ /^\s+200 Hello from/mg;
 is(scalar @answers, 8, 'ONCE=1: eight answers');
+like(said(), qr{^\s+403 <p>No key: you may not see /members/}m,
+    'ONCE=1: the page of a denial');
+like(said(), qr/^\s+200 Hello ann, says PHP/m,
+    'ONCE=1: a grant with its variable');
 nothing_stays('ONCE=1');
 
 # An application that answers wrongly, and one that dies.
