@@ -9,7 +9,7 @@
 #   SECONDS=1     of one run
 #   REQUESTS=500000   for the growth of memory
 #   ONLY=...      by comma: nginx apache | speed calls growth peak |
-#                 1k 1k-unannounced 16k 64k post-64k
+#                 1k 1k-unannounced 16k 64k post-64k authorizer
 #
 # Exit code 0: every bar that was measured is kept; 1: one is not; 2: nothing
 # can be measured.
@@ -41,6 +41,9 @@ my @rows = (
     { name => '64k', what => '64 KiB', path => 64 * 1024 },
     { name => 'post-64k', what => 'POST 64 KiB', path => '1024',
         body => 64 * 1024 },
+    # A file of 1 KiB, and who may have it.
+    { name => 'authorizer', what => 'authorizer, file', path => 'auth/64',
+        only => 'nginx', rounds => $rounds, bar => 1 },
 );
 
 my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
@@ -96,7 +99,11 @@ my %server = (
                 . "keepalive 512;\n}\n");
             $host->server(nginx => "location /builtin/ {\n"
                 . "fastcgi_pass builtin;\nfastcgi_keep_conn on;\n"
-                . "$params}\n");
+                . "$params}\n"
+                . "location /builtin/auth/ {\nauth_request /ask;\n}\n"
+                . "location = /ask {\ninternal;\nfastcgi_pass builtin;\n"
+                . "fastcgi_keep_conn on;\nfastcgi_pass_request_body off;\n"
+                . ($params =~ s/\$content_length/""/r) . "}\n");
         } },
     apache => { class => 'FCNG::Host::Apache',
         against => 'mod_proxy_fcgi, enablereuse=on', stock => sub {
@@ -113,7 +120,9 @@ sub server {
     my $host = $server{$name}{class}->new(log_level => 'warn',
         threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
     my $address = $app->address;
-    $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n",
+    $host->file("$_/auth/64", 'x' x 1024) for qw(ng builtin);
+    $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n"
+            . "location /ng/auth/ {\nfastcgi_ng_authorizer $address;\n}\n",
         apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
             . "FastCgiNgPass app\n</Location>\n");
     $server{$name}{stock}->($host, $address);
@@ -277,7 +286,8 @@ sub speed_of {
     heading();
     my $calls;
     for my $row (@rows) {
-        next if !wanted($row->{name}, map { $_->{name} } @rows);
+        next if !wanted($row->{name}, map { $_->{name} } @rows)
+            || ($row->{only} // $name) ne $name;
         my $r = wanted('speed', @kinds) ? compare($host, $app, $row) : undef;
         if ($row->{name} eq '1k' && wanted('calls', @kinds)) {
             $r->{calls}{$_} = calls($host, $row, $_) for qw(ng builtin);
@@ -288,6 +298,8 @@ sub speed_of {
         show($r);
         bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
             '%.3f') if $row->{name} eq '1k';
+        bar("$name: requests/s, $row->{what}, ratio", $r->{rate_ratio}, '>=',
+            $row->{bar}, '%.3f') if $row->{bar};
         bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
             '%d') if $r->{bad};
     }
