@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An Authorizer on libfcgi: whoever sends the cookie "key=NAME" may pass and is
- * NAME; others are sent to the place where one gets it.
+ * An Authorizer on libfcgi: whoever sends the cookie "key=NAME" may pass and
+ * is NAME; others are told that they have no key.
  *
  *   auth PATH|:PORT
  */
