@@ -228,6 +228,7 @@ ngx_http_fastcgi_ng_copy_fields(ngx_http_request_t *sr)
 static ngx_int_t
 ngx_http_fastcgi_ng_take_head(ngx_http_request_t *r, ngx_http_request_t *sr)
 {
+    ngx_list_t        trailers;
     ngx_uint_t        i;
     ngx_list_part_t   before, *part;
     ngx_table_elt_t  *h;
@@ -240,7 +241,13 @@ ngx_http_fastcgi_ng_take_head(ngx_http_request_t *r, ngx_http_request_t *sr)
     sr->headers_out.status_line = sr->upstream->headers_in.status_line;
 
     before = r->headers_out.headers.part;
+    trailers = r->headers_out.trailers;
+
     r->headers_out = sr->headers_out;
+
+    /* the last part of a list may be within its head */
+
+    r->headers_out.trailers = trailers;
 
     if (r->headers_out.headers.last == &sr->headers_out.headers.part) {
         r->headers_out.headers.last = &r->headers_out.headers.part;

@@ -83,6 +83,10 @@ my @answers = said() =~ /^\s+200 Hello from/mg;
 is(scalar @answers, 8, 'ONCE=1: eight answers');
 my @rows = said() =~ /^\s+\w+\.sock: \d+ connections, \d+ idle, \d+ opened, 2 requests, 2 complete$/mg;
 is(scalar @rows, 4, 'ONCE=1: both status pages have counted them');
+like(said(), qr{^\s+403 <p>No key: you may not see /members/}m,
+    'ONCE=1: the page of a denial');
+like(said(), qr/^\s+200 Hello ann, says PHP/m,
+    'ONCE=1: a grant with its variable');
 nothing_stays('ONCE=1');
 
 # An application that answers wrongly, and one that dies.

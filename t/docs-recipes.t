@@ -191,6 +191,42 @@ my %check = (
                 ['/app/again', '200 Hello from /again']]);
     },
 
+    'Shibboleth' => sub {
+        my $missing = FCNG::Programs->missing('shibboleth')
+            // FCNG::Host::Nginx->missing;
+        skip $missing, 1 if $missing;
+        my $text = block($_[0], 'nginx');
+        my $dir = tmpdir();
+        my $host = configure('nginx', $text,
+            { '/run/shibboleth' => $dir });
+        my $shib = FCNG::Programs->shibboleth(host => 'sp.example.org',
+            http_port => $host->{recipe_port});
+        for my $name (qw(authorizer responder)) {
+            symlink $shib->{$name} =~ s/^unix://r, "$dir/$name.sock"
+                or die "$dir/$name.sock: $!\n";
+        }
+        like(block($_[0], 'xml'), qr{<Host\ name="sp\.example\.org">\s*<Path
+            \ name="secure"\ authType="shibboleth"\ requireSession="true"/>}x,
+            "$_[0]: protects what the test protects");
+        $host->file($_, 'a file') for qw(open.txt secure/file);
+        $host->start;
+        my $ask = sub {
+            my ($path, @more) = @_;
+            return FCNG::HTTP::get($host->{recipe_port}, $path,
+                headers => [Host => 'sp.example.org', @more]);
+        };
+        is($ask->('/open.txt')->{body}, 'a file', "$_[0]: an open file");
+        for my $path ('/secure/file', '/secure/app/x') {
+            my $r = $ask->($path);
+            like("$r->{status} " . $r->header('Location'),
+                qr{^302 https://ds\.example\.org/\?entityID=},
+                "$_[0]: $path needs a session");
+        }
+        like($ask->('/Shibboleth.sso/Session')->{body},
+            qr/session was not found/, "$_[0]: the responder");
+        $host->finish;
+    },
+
     'Several servers' => sub {
         my @apps = map { lister('PATH_INFO') } 1, 2;
         # The first one does not answer.

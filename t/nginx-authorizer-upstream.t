@@ -94,6 +94,7 @@ location /total/ {
 location /text/ {
     fastcgi_ng_authorizer @{[$auth->address]};
     ssi on; gzip on; gzip_min_length 1; charset utf-8; add_header X-Added yes always;
+    add_trailer X-Trailer yes always;
     expires 1h;
 }
 location /limit/ {
@@ -195,6 +196,7 @@ CONF
     gunzip(\$r->{body} => \my $text);
     is($text, $html =~ s{<!--.*?-->}{/text/file.html}gr, 'once, SSI before');
     is(join(',', $r->header('X-Added')), 'yes', 'add_header');
+    is($r->{trailers}, "X-Trailer: yes\r\n", 'add_trailer');
     like($r->header('Content-Type'), qr{^text/html; charset=utf-8$},
         'charset');
     $r = $get->('/text/file.html', 'gzipped', 'Accept-Encoding' => 'gzip');

@@ -10,6 +10,7 @@
 #   REQUESTS=500000   for the growth of memory
 #   ONLY=...      by comma: nginx apache | speed calls growth peak mixed |
 #                 1k 1k-unannounced 16k 64k post-64k 1k-shared 1k-shared-256
+#                 authorizer
 #
 # Exit code 0: every bar that was measured is kept; 1: one is not; 2: nothing
 # can be measured.
@@ -42,9 +43,12 @@ my @rows = (
     { name => 'post-64k', what => 'POST 64 KiB', path => '1024',
         body => 64 * 1024 },
     { name => '1k-shared', what => '1 KiB, shared', path => '1024',
-        of => 'shared', bar => 1.25, calls => 2.2 },
+        of => 'shared', only => 'nginx', bar => 1.25, calls => 2.2 },
     { name => '1k-shared-256', what => '1 KiB, shared, 256', path => '1024',
-        of => 'shared', clients => 256, bar => 1.4 },
+        of => 'shared', only => 'nginx', clients => 256, bar => 1.4 },
+    # A file of 1 KiB, and who may have it.
+    { name => 'authorizer', what => 'authorizer, file', path => 'auth/64',
+        only => 'nginx', rounds => $rounds, bar => 1 },
 );
 
 my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
@@ -100,7 +104,11 @@ my %server = (
                 . "keepalive 512;\n}\n");
             $host->server(nginx => "location /builtin/ {\n"
                 . "fastcgi_pass builtin;\nfastcgi_keep_conn on;\n"
-                . "$params}\n");
+                . "$params}\n"
+                . "location /builtin/auth/ {\nauth_request /ask;\n}\n"
+                . "location = /ask {\ninternal;\nfastcgi_pass builtin;\n"
+                . "fastcgi_keep_conn on;\nfastcgi_pass_request_body off;\n"
+                . ($params =~ s/\$content_length/""/r) . "}\n");
         } },
     apache => { class => 'FCNG::Host::Apache',
         against => 'mod_proxy_fcgi, enablereuse=on', stock => sub {
@@ -118,7 +126,9 @@ sub server {
     my $host = $server{$name}{class}->new(log_level => 'warn',
         threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
     my $address = $app->address;
+    $host->file("$_/auth/64", 'x' x 1024) for qw(ng builtin);
     $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n"
+            . "location /ng/auth/ {\nfastcgi_ng_authorizer $address;\n}\n"
             . "location /shared/ {\nfastcgi_ng_pass $address;\n"
             . "fastcgi_ng_pool multiplex=on;\n}\n",
         apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
@@ -286,8 +296,8 @@ sub speed_of {
     heading();
     my $calls;
     for my $row (@rows) {
-        next if !wanted($row->{name}, map { $_->{name} } @rows);
-        next if $row->{of} && $name ne 'nginx';
+        next if !wanted($row->{name}, map { $_->{name} } @rows)
+            || ($row->{only} // $name) ne $name;
         my $r = wanted('speed', @kinds) ? compare($host, $app, $row) : undef;
         if ($row->{name} eq '1k' && wanted('calls', @kinds)) {
             $r->{calls}{$_} = calls($host, $row, $_) for qw(ng builtin);
@@ -302,8 +312,8 @@ sub speed_of {
         show($r);
         bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
             '%.3f') if $row->{name} eq '1k';
-        bar("$name: requests/s at $row->{what}, ratio", $r->{rate_ratio},
-            '>=', $row->{bar}, '%.3f') if $row->{bar};
+        bar("$name: requests/s, $row->{what}, ratio", $r->{rate_ratio}, '>=',
+            $row->{bar}, '%.3f') if $row->{bar};
         bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
             '%d') if $r->{bad};
     }

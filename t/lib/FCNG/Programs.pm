@@ -45,7 +45,14 @@ sub missing {
         return eval { require FCGI::Async; 1 } ? undef
             : 'FCGI::Async missing';
     }
-    if ($what eq 'fcgi_pm') {
+    if ($what eq 'auth') {
+        return built(apps() . '/auth') ? undef : 'libfcgi missing';
+    }
+    if ($what eq 'shibboleth') {
+        return find_tool('shibd') && shib('shibauthorizer') ? undef
+            : 'shibboleth missing';
+    }
+    if ($what eq 'fcgi_pm' || $what eq 'auth_perl') {
         return eval { require FCGI; 1 } ? undef : 'FCGI.pm missing';
     }
     return "unknown program $what";
@@ -122,7 +129,10 @@ sub restart { $_[0]->stop($_[1])->start }
 sub DESTROY {
     my ($self) = @_;
     local ($@, $?, $!);
-    $self->stop('KILL') if $self->{owner} == $$;
+    return if $self->{owner} != $$;
+    FCNG::Util::end_child($_, 'KILL') for values %{ delete $self->{more}
+        || {} };
+    $self->stop('KILL');
 }
 
 # ---- the programs ----
@@ -206,6 +216,92 @@ sub go {
     $self->{command} = [apps() . '/goecho',
         $self->{path} // $self->{address}];
     return $self->start;
+}
+
+# Authorizers.
+sub auth {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/auth', $self->{path} // ":$self->{port}"];
+    return $self->start;
+}
+
+sub auth_perl {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [$^X, top() . '/t/apps/auth.pl',
+        $self->{path} // ":$self->{port}"];
+    return $self->start;
+}
+
+# Shibboleth's service provider without an identity provider: /secure wants a
+# session, for which it sends to https://ds.example.org/.  shibd, and the
+# FastCGI programs shibauthorizer and shibresponder, each of which finds its
+# listening socket as descriptor 0.  scheme, host, port: as clients see the
+# server.  $self->{authorizer}, $self->{responder}: addresses.
+sub shib { (glob "/usr/lib/*/shibboleth/$_[0]")[0] }
+
+sub shibboleth {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    my $dir = $self->{dir};
+    chmod 0755, $dir;
+    for my $name (qw(shibd native)) {
+        spew("$dir/$name.logger", <<"END");
+log4j.rootCategory=WARN, file
+log4j.appender.file=org.apache.log4j.FileAppender
+log4j.appender.file.fileName=$dir/$name.log
+log4j.appender.file.layout=org.apache.log4j.BasicLayout
+END
+    }
+    my $etc = '/etc/shibboleth';
+    spew("$dir/sp.xml", <<"END");
+<SPConfig xmlns="urn:mace:shibboleth:3.0:native:sp:config" clockSkew="180">
+  <OutOfProcess logger="$dir/shibd.logger"/>
+  <InProcess logger="$dir/native.logger"/>
+  <UnixListener address="$dir/shibd.sock"/>
+  <StorageService type="Memory" id="mem" cleanupInterval="900"/>
+  <SessionCache type="StorageService" StorageService="mem"/>
+  <ReplayCache StorageService="mem"/>
+  <RequestMapper type="XML">
+    <RequestMap>
+      <Host name="$self->{host}" scheme="http" port="$self->{http_port}">
+        <Path name="secure" authType="shibboleth" requireSession="true"/>
+      </Host>
+    </RequestMap>
+  </RequestMapper>
+  <ApplicationDefaults entityID="https://$self->{host}/shibboleth">
+    <Sessions lifetime="28800" timeout="3600" checkAddress="false"
+        handlerSSL="false" cookieProps="http" relayState="cookie">
+      <SSO discoveryProtocol="SAMLDS"
+          discoveryURL="https://ds.example.org/">SAML2</SSO>
+      <Handler type="Session" Location="/Session"/>
+    </Sessions>
+    <AttributeExtractor type="XML" validate="true" reloadChanges="false"
+        path="$etc/attribute-map.xml"/>
+    <AttributeResolver type="Query" subjectMatch="true"/>
+  </ApplicationDefaults>
+  <SecurityPolicyProvider type="XML" validate="true"
+      path="$etc/security-policy.xml"/>
+  <ProtocolProvider type="XML" validate="true" reloadChanges="false"
+      path="$etc/protocols.xml"/>
+</SPConfig>
+END
+    $self->{env} = { SHIBSP_CONFIG => "$dir/sp.xml", TMPDIR => $dir };
+    $self->{path} = "$dir/shibd.sock";
+    $self->{command} = [find_tool('shibd'), '-f', '-F', '-c', "$dir/sp.xml",
+        '-p', "$dir/shibd.pid"];
+    $self->start;
+    for my $name (qw(authorizer responder)) {
+        my $path = "$dir/$name.sock";
+        my $socket = IO::Socket::UNIX->new(Local => $path, Listen => 64)
+            or die "$path: $!\n";
+        chmod 0777, $path;
+        $self->{more}{$name} = spawn({ stdin => $socket, dir => $dir,
+            log => "$dir/log", env => $self->{env} }, shib("shib$name"));
+        $self->{$name} = "unix:$path";
+    }
+    return $self;
 }
 
 sub async {
