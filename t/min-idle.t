@@ -105,11 +105,26 @@ sub small {
     $host->stop_idle;
 }
 
+# Processes of one request each have no thread for it.
+sub prefork {
+    my ($host) = @_;
+    my $app = app();
+    $host->location('/app/', app => $app, pool => { min_idle => 4 });
+    $host->start;
+    like($host->log, qr/FastCgiNgPool pool1: min_idle has no effect/,
+        'it is told');
+    is($host->get('/app/x')->{status}, 200, 'requests are served');
+    sleep 1.5;
+    is(($app->counts)[0], 1, 'and nothing is opened ahead');
+}
+
 my %parts = (kept => \&kept, spread => \&spread, small => \&small);
 my @parts = $ENV{PARTS} ? split(/,/, $ENV{PARTS}) : sort keys %parts;
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
+    $host->another('prefork', mpm => 'prefork', workers => 2, \&prefork)
+        if $host->is_apache && $host->reloads;
     $host->another($_, workers => $_ eq 'kept' ? 2 : 4, $parts{$_})
         for @parts;
 });

@@ -1074,7 +1074,12 @@ void fcng_pool_opened_ahead(fcng_pool *pool, fcng_pool_conn *conn,
    be asked, or FCNG_NEVER. */
 uint64_t fcng_pool_deadline(const fcng_pool *pool);
 
-/* A request could go on at once, without waiting. */
+/*
+ * A request could go on at once, without waiting.  To be told when one can,
+ * acquire with a wait: fcng_pool_next() names it in its turn, when its place
+ * is reserved, and nobody else for that place (fcng_pool_give_up() passes it
+ * on).
+ */
 bool fcng_pool_can_start(const fcng_pool *pool);
 
 typedef struct fcng_pool_counts {
