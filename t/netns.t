@@ -112,7 +112,7 @@ FCNG::Hosts->each(workers => 2, sub {
     my ($host) = @_;
     my @remote = map { remote($_) } 1 .. 3;
     name_is($remote[0]);
-    my %quick = (connect_timeout => '300ms', read_timeout => '700ms');
+    my %quick = (connect_timeout => '300ms', read_timeout => '2s');
     $host->location('/app/', apps => [map { "$_->{address}:9000" } @remote],
         $host->is_nginx ? () : (pool => { fail_timeout => '500ms' }),
         server => 'fail_timeout=1s', options => \%quick);
