@@ -149,7 +149,8 @@ void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
 void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
 /* Every name of an app must lead to one; OK or an HTTP error after telling. */
 int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
-/* Warns of host names that do not resolve; asks the resolver. */
+/* Warns of host names that do not resolve (asks the resolver), and of words
+   that the MPM makes useless. */
 void fastcgi_ng_check_hosts(apr_pool_t *ptemp, server_rec *main_server);
 fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 
@@ -479,6 +480,8 @@ struct fastcgi_ng_backend_t {
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;
+    unsigned ahead;            /* to be opened for no request yet */
+    bool ahead_told;           /* that this failed */
 };
 
 /* What one thread or process rings and another polls. */
@@ -494,6 +497,7 @@ struct fastcgi_ng_child_t {
     atomic_bool stopping;         /* nothing is kept any more */
     atomic_bool aborting;         /* nor is any request served to its end */
     struct fastcgi_ng_service_t *service;
+    struct fastcgi_ng_ahead_t *ahead; /* NULL: nothing is opened ahead */
     struct fastcgi_ng_shared_t *shared;
     fcng_share *share;            /* NULL: this process is alone */
     bool in_use;                  /* a backend outlived its requests' end */
@@ -529,6 +533,9 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
                                 enum fcng_counter counter, bool retried);
 /* What is due: idle connections that are too old, waiters. */
 void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
+/* One of the connections that expire() has found missing; false: there are
+   enough. */
+bool fastcgi_ng_backend_open_ahead(fastcgi_ng_backend_t *backend);
 /* Drops |conn| when it is idle and no longer alive. */
 void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *backend,
                                 const fastcgi_ng_conn_t *conn);
@@ -558,6 +565,11 @@ void fastcgi_ng_service_at(fastcgi_ng_child_t *child, uint64_t at_us);
 /* Its set of descriptors is no longer right. */
 void fastcgi_ng_service_wake(fastcgi_ng_child_t *child);
 
+/* fastcgi_ng_ahead.c */
+apr_status_t fastcgi_ng_ahead_start(fastcgi_ng_child_t *child);
+void fastcgi_ng_ahead_stop(fastcgi_ng_child_t *child);
+void fastcgi_ng_ahead_wake(fastcgi_ng_child_t *child);
+
 /* ------------------------------------------------------------------ io --- */
 
 /* fastcgi_ng_io.c and fastcgi_ng_watch.c: the only files that touch a
@@ -566,7 +578,8 @@ void fastcgi_ng_service_wake(fastcgi_ng_child_t *child);
 uint64_t fastcgi_ng_now(void); /* microseconds, monotonic */
 
 typedef struct fastcgi_ng_dial_t {
-    fastcgi_ng_task_t *task;
+    fastcgi_ng_backend_t *backend;
+    fastcgi_ng_task_t *task; /* NULL: no request waits for it */
     uint64_t begun_us;
     uint64_t deadline_us;
     bool patient;   /* nowhere else to go: wait for one that restarts */

@@ -5,6 +5,7 @@
  */
 #include "fastcgi_ng.h"
 
+#include "ap_mpm.h"
 #include "apr_fnmatch.h"
 #include "apr_lib.h"
 #include "util_cfgtree.h"
@@ -705,8 +706,9 @@ int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server)
 static void check_apps(apr_pool_t *p, server_rec *main_server, server_rec *s)
 {
     apr_hash_index_t *hi;
-    int i;
+    int i, threaded = 0;
 
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     for (hi = apr_hash_first(p, server_conf(s)->apps); hi != NULL;
          hi = apr_hash_next(hi)) {
         fastcgi_ng_app_t *app = apr_hash_this_val(hi);
@@ -714,6 +716,14 @@ static void check_apps(apr_pool_t *p, server_rec *main_server, server_rec *s)
         if (s != main_server
             && fastcgi_ng_find_app(main_server, app->name) == app) {
             continue; /* inherited, checked there */
+        }
+        if (app->options.min_idle > 0 && !threaded) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "line %d of %s: FastCgiNgPool %s: min_idle has no "
+                         "effect with an MPM whose processes serve one "
+                         "request at a time; use the event MPM, or leave it "
+                         "out", app->line, app->file, app->name);
+            app->options.min_idle = 0;
         }
         for (i = 0; i < app->addresses->nelts; i++) {
             fastcgi_ng_io_check_name(

@@ -61,6 +61,15 @@ static int ms_until(uint64_t until_us, int max_ms)
 
 /* ------------------------------------------------------------- connect --- */
 
+/* Nobody needs the connection any more. */
+static bool is_pointless(const fastcgi_ng_dial_t *dial)
+{
+    return dial->task != NULL
+           ? dial->task->client_gone
+           : atomic_load_explicit(&dial->backend->child->stopping,
+                                  memory_order_relaxed);
+}
+
 /* Waits; false: the time is up or the client has left. */
 static bool may_go_on(fastcgi_ng_dial_t *dial, struct pollfd *pfd, int ms)
 {
@@ -70,8 +79,10 @@ static bool may_go_on(fastcgi_ng_dial_t *dial, struct pollfd *pfd, int ms)
         dial->timed_out = true;
         return false;
     }
-    if (fastcgi_ng_io_client_gone(task)) {
+    if (task != NULL && fastcgi_ng_io_client_gone(task)) {
         task->client_gone = true;
+    }
+    if (is_pointless(dial)) {
         return false;
     }
     poll(pfd, pfd != NULL ? 1 : 0, ms_until(dial->deadline_us, ms));
@@ -209,7 +220,7 @@ static int connect_unix(fastcgi_ng_dial_t *dial,
         }
         pause = fcng_connect_pause(cause_of(dial), true, ++failures,
                                    fastcgi_ng_now() - dial->begun_us,
-                                   outage_lasts(dial->task->backend));
+                                   outage_lasts(dial->backend));
         if (pause == 0 || !may_go_on(dial, NULL, (int)(pause / 1000))) {
             return -1;
         }
@@ -325,7 +336,7 @@ static int connect_names(fastcgi_ng_dial_t *dial, const name_list *names)
     for (i = 0; i < names->n && fd < 0; i++) {
         fd = connect_once(dial, (const struct sockaddr *)&names->addr[i],
                           names->len[i]);
-        if (dial->timed_out || dial->task->client_gone) {
+        if (dial->timed_out || is_pointless(dial)) {
             break;
         }
     }
@@ -357,7 +368,7 @@ static int connect_tcp(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend)
         ask_names(dial, backend, &names);
     }
     fd = connect_names(dial, &names);
-    if (fd >= 0 || asked || dial->task->client_gone) {
+    if (fd >= 0 || asked || is_pointless(dial)) {
         return fd;
     }
     before = names;
@@ -370,7 +381,7 @@ static int connect_tcp(fastcgi_ng_dial_t *dial, fastcgi_ng_backend_t *backend)
 
 int fastcgi_ng_io_connect(fastcgi_ng_dial_t *dial)
 {
-    fastcgi_ng_backend_t *backend = dial->task->backend;
+    fastcgi_ng_backend_t *backend = dial->backend;
 
     dial->resolved = true;
     if (backend->address->kind == FCNG_ADDRESS_TCP) {
@@ -441,7 +452,7 @@ static bool modes_allow(const struct stat *st)
 void fastcgi_ng_io_hint(const fastcgi_ng_dial_t *dial, char *out,
                         apr_size_t len)
 {
-    const fastcgi_ng_address_t *address = dial->task->backend->address;
+    const fastcgi_ng_address_t *address = dial->backend->address;
     apr_pool_t *p = dial->task->r->pool;
     fcng_connect_facts facts;
     struct stat st;

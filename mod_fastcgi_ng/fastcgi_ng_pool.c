@@ -15,6 +15,7 @@
 
 #define CLIENT_CHECK_MS 200    /* where nothing tells of a client's leaving */
 #define LOOK_MS 100            /* where no service thread tells of a place */
+#define AHEAD_US 5000000       /* to connect, where no request waits */
 #define LONG_MS 1000           /* or of httpd's being told to stop */
 #define WATCH_AFTER_US 200000  /* idle connections are watched after that */
 
@@ -328,6 +329,7 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     int fd;
 
     memset(&dial, 0, sizeof(dial));
+    dial.backend = b;
     dial.task = task;
     dial.patient = patient;
     dial.begun_us = begun;
@@ -538,9 +540,81 @@ static void close_idle(fastcgi_ng_backend_t *b)
     } while (link != NULL);
 }
 
+/* Mutex held.  Connections that are to be opened ahead. */
+static void want_ahead(fastcgi_ng_backend_t *b, uint64_t now)
+{
+    while (fcng_pool_open_ahead(b->pool, now)) {
+        if (b->child->ahead == NULL
+            || atomic_load_explicit(&b->child->stopping,
+                                    memory_order_relaxed)) {
+            fcng_pool_opened_ahead(b->pool, NULL, now);
+        }
+        else {
+            b->ahead++;
+        }
+    }
+}
+
+/* What has come of it; |fd| may be -1. */
+static void opened_ahead(fastcgi_ng_dial_t *dial, int fd)
+{
+    fastcgi_ng_backend_t *b = dial->backend;
+    fastcgi_ng_conn_t *conn = fd >= 0 ? conn_new(b, fd) : NULL;
+    bool tell;
+
+    apr_thread_mutex_lock(b->mutex);
+    if (conn == NULL && fd >= 0) {
+        fastcgi_ng_io_close(fd);
+    }
+    else if (conn != NULL && atomic_load(&b->child->stopping)) {
+        conn_close(conn);
+        conn = NULL;
+    }
+    fcng_pool_opened_ahead(b->pool, conn != NULL ? &conn->link : NULL,
+                           fastcgi_ng_now());
+    if (conn != NULL) {
+        idle_add(b, conn);
+    }
+    tell = fd < 0 && !b->ahead_told && !atomic_load(&b->child->stopping);
+    b->ahead_told = fd < 0;
+    serve_queue(b, fastcgi_ng_now());
+    apr_thread_mutex_unlock(b->mutex);
+    if (tell) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING,
+                     APR_FROM_OS_ERROR(dial->error), b->child->server,
+                     "%s: %s: connect() failed, no connection is opened "
+                     "ahead (FastCgiNgPool min_idle=%u)",
+                     fcng_msg_tag(FCNG_MSG_CONNECT), b->address->text,
+                     fcng_pool_get_options(b->pool)->min_idle);
+    }
+}
+
+bool fastcgi_ng_backend_open_ahead(fastcgi_ng_backend_t *b)
+{
+    fastcgi_ng_dial_t dial;
+    bool wanted;
+
+    apr_thread_mutex_lock(b->mutex);
+    wanted = b->ahead > 0;
+    if (wanted) {
+        b->ahead--;
+    }
+    apr_thread_mutex_unlock(b->mutex);
+    if (!wanted) {
+        return false;
+    }
+    memset(&dial, 0, sizeof(dial));
+    dial.backend = b;
+    dial.begun_us = fastcgi_ng_now();
+    dial.deadline_us = dial.begun_us + AHEAD_US;
+    opened_ahead(&dial, fastcgi_ng_io_connect(&dial));
+    return true;
+}
+
 void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
 {
     fcng_pool_conn *link;
+    bool ahead;
     uint64_t now;
 
     do {
@@ -551,9 +625,16 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
             idle_remove(b, link->data);
             conn_close(link->data);
         }
+        else {
+            want_ahead(b, now);
+        }
+        ahead = b->ahead > 0;
         serve_queue(b, now);
         apr_thread_mutex_unlock(b->mutex);
     } while (link != NULL);
+    if (ahead) {
+        fastcgi_ng_ahead_wake(b->child);
+    }
 }
 
 void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,

@@ -3,10 +3,10 @@
  * The real connection: opening, one writev out, one readv in, and what happens
  * on it while no stream owns it.  One that streams share goes on in mux.c.
  *
- * An exclusive link is in one of four states: connecting (its stream waits),
- * busy (it has a stream), draining (a request's stream has gone, END_REQUEST
- * is awaited) and idle (the pool keeps it; readable then means that it is
- * over).
+ * An exclusive link is in one of four states: connecting (its stream waits, or
+ * nobody: ahead.c), busy (it has a stream), draining (a request's stream has
+ * gone, END_REQUEST is awaited) and idle (the pool keeps it; readable then
+ * means that it is over).
  *
  * Bytes that were read are borrowed by the core until it has turned them into
  * events.  They lie in a buffer that goes back to the worker's free list as
@@ -628,6 +628,20 @@ ngx_http_fastcgi_ng_link_test_connect(ngx_http_fastcgi_ng_link_t *link)
     }
 
     link->connecting = 0;
+
+    if (st == NULL) {
+        if (c->write->timedout) {
+            err = NGX_ETIMEDOUT;
+
+        } else if (err == 0
+                   && ngx_handle_write_event(c->write, 0) != NGX_OK)
+        {
+            err = ngx_errno;
+        }
+
+        ngx_http_fastcgi_ng_ahead_connected(link, err);
+        return;
+    }
 
     if (err) {
         st->link = NULL;

@@ -143,6 +143,7 @@ ngx_http_fastcgi_ng_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_fastcgi_ng_shared_join(cycle);
+    ngx_http_fastcgi_ng_ahead_init(cycle);
 
     return ngx_http_fastcgi_ng_streams_init(cycle);
 }

@@ -412,6 +412,7 @@ struct ngx_http_fastcgi_ng_pool_s {
     unsigned                         keep_conn:1;
     unsigned                         running:1;
     unsigned                         asking:1;
+    unsigned                         ahead_failed:1; /* and told */
 
     socklen_t                        socklen;
     ngx_sockaddr_t                   sockaddr;
@@ -573,6 +574,7 @@ void ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st,
 ngx_int_t ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool);
 void ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_pools_run(void);
 void ngx_http_fastcgi_ng_pools_delete(void);
@@ -582,6 +584,13 @@ void ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
 void ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st);
 ngx_int_t ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_pool_moved(ngx_http_fastcgi_ng_stream_t *st);
+
+
+/* ahead.c */
+void ngx_http_fastcgi_ng_ahead_init(ngx_cycle_t *cycle);
+void ngx_http_fastcgi_ng_ahead(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_ahead_connected(ngx_http_fastcgi_ng_link_t *link,
+    ngx_err_t err);
 
 
 /* shared.c */

@@ -38,8 +38,6 @@ static void ngx_http_fastcgi_ng_resolved(ngx_resolver_ctx_t *resolver);
 static ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_create(
     ngx_peer_connection_t *pc, fcng_pool_options *options);
 static void ngx_http_fastcgi_ng_pools_sweep(void);
-static void ngx_http_fastcgi_ng_pool_schedule(
-    ngx_http_fastcgi_ng_pool_t *pool);
 static void ngx_http_fastcgi_ng_pool_timer(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool);
 static enum fcng_connect_cause ngx_http_fastcgi_ng_cause(ngx_err_t err);
@@ -759,6 +757,7 @@ ngx_http_fastcgi_ng_same_options(fcng_pool_options *a, fcng_pool_options *b)
                && a->queue_timeout_us == b->queue_timeout_us
                && a->max_idle == b->max_idle
                && a->idle_timeout_us == b->idle_timeout_us
+               && a->min_idle == b->min_idle
                && a->max_requests == b->max_requests
                && a->max_lifetime_us == b->max_lifetime_us
                && a->multiplex == b->multiplex
@@ -941,7 +940,7 @@ ngx_http_fastcgi_ng_pools_sweep(void)
         fcng_pool_get_counts(pool->fcng, &counts);
 
         if (counts.connections || counts.waiting || pool->running
-            || pool->asking) {
+            || pool->asking || pool->options.min_idle) {
             where = &pool->next;
             continue;
         }
@@ -1035,7 +1034,7 @@ ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool)
  * is set again.  So connections in steady use cost no timer operation.
  */
 
-static void
+void
 ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool)
 {
     uint64_t          at, now;
@@ -1107,6 +1106,8 @@ ngx_http_fastcgi_ng_pool_look(ngx_http_fastcgi_ng_pool_t *pool)
 
         ngx_http_fastcgi_ng_link_close(conn->data);
     }
+
+    ngx_http_fastcgi_ng_ahead(pool);
 
     ngx_http_fastcgi_ng_pool_run(pool);
 }

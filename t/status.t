@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 
-my @gauges = qw(connections idle waiting active);
+my @gauges = qw(connections connecting busy idle waiting active streams);
 my @outcomes = qw(complete aborted stale timeouts closed_early
     protocol_errors refused bad_heads other_errors);
 my @counters = (qw(opened reused requests queued queue_full queue_timeout
@@ -57,6 +57,8 @@ sub counted {
     is($ends, $row->{requests}, 'each request has one end');
     is($row->{opened} + $row->{reused}, $row->{requests},
         'opened or reused');
+    is($row->{connecting} + $row->{busy} + $row->{idle}, $row->{connections},
+        'each connection has a state');
     return join ' ', map { "$_=$row->{$_}" } grep { $row->{$_} } @counters;
 }
 
@@ -153,6 +155,7 @@ sub queue {
     }), 'two are waiting');
     is($row->{active}, 1, 'one is active');
     is($row->{connections}, 1, 'on one connection');
+    is($row->{busy}, 1, 'which is busy');
     is($host->get('/queue/x')->{status}, 503, 'the next one is refused');
     $clients[2]->close;
     ok(wait_until(3, sub {

@@ -7,7 +7,8 @@ static bool expired(fcng_pool *pool, const fcng_pool_conn *conn,
                     uint64_t now_us)
 {
     const fcng_pool_options *o = &pool->options;
-    return now_us - conn->idle_us >= o->idle_timeout_us
+    return (now_us - conn->idle_us >= o->idle_timeout_us
+            && (o->min_idle == 0 || fcng_ahead_idle(pool) > o->min_idle))
            || pool->nidle > o->max_idle || fcng_pool_over_limit(pool)
            || fcng_pool_must_give(pool) || fcng_yield_must(pool, now_us);
 }
@@ -46,6 +47,9 @@ static uint64_t idle_deadline(const fcng_pool *pool)
     const fcng_pool_options *o = &pool->options;
     const fcng_pool_conn *conn = pool->idle.tail;
     uint64_t at = conn->idle_us + o->idle_timeout_us;
+    if (o->min_idle > 0) {
+        at = FCNG_MAX(at, pool->ahead_us);
+    }
     if (o->max_lifetime_us > 0) {
         for (; conn != NULL; conn = conn->prev) {
             at = FCNG_MIN(at, conn->opened_us + o->max_lifetime_us);
@@ -65,6 +69,9 @@ uint64_t fcng_pool_deadline(const fcng_pool *pool)
     }
     if (pool->first != NULL) {
         at = FCNG_MIN(at, fcng_queue_deadline(pool));
+    }
+    if (pool->options.min_idle > 0) {
+        at = FCNG_MIN(at, pool->ahead_us);
     }
     return at;
 }

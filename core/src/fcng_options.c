@@ -43,6 +43,8 @@ static const word_row words[FCNG_WORD_COUNT] = {
         COUNT_MAX, "a number, as 8 (0: none is kept), or unlimited" },
     [FCNG_WORD_IDLE_TIMEOUT] = { "idle_timeout", TIME, AT(idle_timeout_us), 0,
         TIME_MAX, NO_UNLIMITED, "a time, as 1s or 500ms" },
+    [FCNG_WORD_MIN_IDLE] = { "min_idle", COUNT, AT(min_idle), 0,
+        FCNG_SHARE_TICKETS, NO_UNLIMITED, "a number, as 4 (0: none)" },
     [FCNG_WORD_MAX_REQUESTS] = { "max_requests", COUNT, AT(max_requests), 0,
         COUNT_MAX, 0, "a number, as 1000, or unlimited" },
     [FCNG_WORD_MAX_LIFETIME] = { "max_lifetime", TIME, AT(max_lifetime_us), 0,

@@ -130,7 +130,7 @@ static void detach(fcng_pool *pool, fcng_pool_conn *conn)
     fcng_yield_forget(pool, conn);
 }
 
-static void unreserve(fcng_pool *pool)
+void fcng_pool_unreserve(fcng_pool *pool)
 {
     FCNG_ASSERT(pool->connections > 0);
     pool->connections--;
@@ -147,7 +147,7 @@ void fcng_pool_forget(fcng_pool *pool, fcng_pool_conn *conn)
 void fcng_pool_settle(fcng_pool *pool)
 {
     for (; pool->closing > 0; pool->closing--) {
-        unreserve(pool);
+        fcng_pool_unreserve(pool);
     }
 }
 
@@ -320,8 +320,7 @@ static bool under_limit(const fcng_pool *pool)
            || pool->connections < pool->options.max_connections;
 }
 
-/* A place for a new connection, for a request that waits since |since_us|. */
-static bool reserve(fcng_pool *pool, uint64_t since_us)
+bool fcng_pool_reserve(fcng_pool *pool, uint64_t since_us)
 {
     if (!under_limit(pool)
         || !fcng_seat_take(pool->seat, pool->options.max_connections,
@@ -337,6 +336,7 @@ static enum fcng_pool_verdict open_one(fcng_pool *pool,
                                        enum fcng_pool_need need)
 {
     pool->opening += (need & FCNG_POOL_ALONE) == 0;
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTING, 1);
     return FCNG_POOL_OPEN;
 }
 
@@ -353,7 +353,7 @@ static enum fcng_pool_verdict wait_or_refuse(fcng_pool *pool,
     if (pool->seat == NULL || pool->first != wait || wait->joins) {
         return FCNG_POOL_WAIT;
     }
-    if (reserve(pool, now_us)) {
+    if (fcng_pool_reserve(pool, now_us)) {
         fcng_pool_cancel(pool, wait);
         return open_one(pool, wait->need);
     }
@@ -395,7 +395,7 @@ static enum fcng_pool_verdict take(fcng_pool *pool, const wish *w,
         *joins = true;
         return FCNG_POOL_WAIT;
     }
-    if (*conn == NULL && reserve(pool, w->since_us)) {
+    if (*conn == NULL && fcng_pool_reserve(pool, w->since_us)) {
         return open_one(pool, w->need);
     }
     if (*conn == NULL) {
@@ -419,7 +419,7 @@ enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
         wish w = wish_for(pool, need, pool->nwaiting, now_us, now_us);
         enum fcng_pool_verdict verdict = take(pool, &w, conn, &joins);
         if (joins && (wait == NULL || !fcng_queue_has_room(pool))
-            && reserve(pool, now_us)) {
+            && fcng_pool_reserve(pool, now_us)) {
             verdict = open_one(pool, need);
         }
         if (verdict != FCNG_POOL_WAIT) {
@@ -435,16 +435,15 @@ enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
 
 static void opened(fcng_pool *pool, enum fcng_pool_need need)
 {
+    fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTING, -1);
     if ((need & FCNG_POOL_ALONE) == 0) {
         FCNG_ASSERT(pool->opening > 0);
         pool->opening--;
     }
 }
 
-void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn,
-                   enum fcng_pool_need need, uint64_t now_us)
+static void begin(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 {
-    opened(pool, need);
     conn->opened_us = now_us;
     conn->requests = 0;
     conn->streams = 0;
@@ -455,13 +454,27 @@ void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn,
     conn->retired = false;
     conn->open = false;
     fcng_pool_count(pool, FCNG_COUNT_OPENED);
+}
+
+void fcng_pool_add(fcng_pool *pool, fcng_pool_conn *conn,
+                   enum fcng_pool_need need, uint64_t now_us)
+{
+    opened(pool, need);
+    begin(pool, conn, now_us);
     use(pool, conn);
+}
+
+void fcng_pool_add_idle(fcng_pool *pool, fcng_pool_conn *conn,
+                        uint64_t now_us)
+{
+    begin(pool, conn, now_us);
+    set_idle(pool, conn, now_us);
 }
 
 void fcng_pool_give_up(fcng_pool *pool, enum fcng_pool_need need)
 {
     opened(pool, need);
-    unreserve(pool);
+    fcng_pool_unreserve(pool);
 }
 
 bool fcng_pool_over_limit(const fcng_pool *pool)

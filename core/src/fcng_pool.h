@@ -24,6 +24,9 @@ struct fcng_pool {
     uint32_t closing;      /* of these, those that the host is to close */
     uint32_t opening;      /* being opened for requests that may share one */
     uint32_t nidle, nwaiting;
+    uint32_t ahead;        /* being opened for no request yet */
+    uint64_t ahead_us;     /* when to look whether more are to be */
+    bool ahead_short;      /* too few were idle at the look before */
     uint32_t active;       /* requests under way */
     uint64_t count[FCNG_COUNTERS];
     uint64_t calm;         /* kept connections asked for since one was found
@@ -54,6 +57,18 @@ bool fcng_pool_must_give(const fcng_pool *pool);
    whoever gets it would have one connection too many open. */
 void fcng_pool_forget(fcng_pool *pool, fcng_pool_conn *conn);
 void fcng_pool_settle(fcng_pool *pool);
+
+/* A place for a connection, for a request that waits since |since_us|. */
+bool fcng_pool_reserve(fcng_pool *pool, uint64_t since_us);
+void fcng_pool_unreserve(fcng_pool *pool);
+/* A connection that has served nobody yet; its place is reserved. */
+void fcng_pool_add_idle(fcng_pool *pool, fcng_pool_conn *conn,
+                        uint64_t now_us);
+
+/* --- ahead --- */
+
+/* Idle connections, and those that will be, in all processes. */
+uint32_t fcng_ahead_idle(const fcng_pool *pool);
 
 /* --- queue --- */
 

@@ -227,7 +227,8 @@ bool fcng_seat_is_spare(fcng_seat *seat, const fcng_pool_options *options,
                         bool is_new, uint64_t now_us)
 {
     uint32_t told = UINT32_C(1) << FCNG_WORD_MAX_IDLE
-                    | UINT32_C(1) << FCNG_WORD_IDLE_TIMEOUT;
+                    | UINT32_C(1) << FCNG_WORD_IDLE_TIMEOUT
+                    | UINT32_C(1) << FCNG_WORD_MIN_IDLE;
     if (seat == NULL || (options->set & told) != 0
         || !is_counted(seat, is_new, now_us)) {
         return false;
@@ -252,6 +253,35 @@ void fcng_seat_ring(fcng_seat *seat)
 uint32_t fcng_seat_idle(const fcng_seat *seat)
 {
     return seat != NULL ? sum_gauge(seat, FCNG_GAUGE_IDLE) : 0;
+}
+
+static uint32_t share_of(const fcng_seat *seat, uint32_t least)
+{
+    uint32_t processes = 0;
+    unsigned slot = fcng_bit_next(seat->entry->attached, 0);
+    while (slot < FCNG_SHARE_SLOTS) {
+        processes++;
+        slot = fcng_bit_next(seat->entry->attached, slot + 1);
+    }
+    return least / processes + (least % processes != 0);
+}
+
+/* Counted first, for others may be about to do the same. */
+bool fcng_seat_claim_idle(fcng_seat *seat, uint32_t least, uint32_t own,
+                          bool spread)
+{
+    if (seat == NULL) {
+        return own < least;
+    }
+    if (spread && own >= share_of(seat, least)) {
+        return false;
+    }
+    fcng_seat_gauge(seat, FCNG_GAUGE_IDLE, 1);
+    if (sum_gauge(seat, FCNG_GAUGE_IDLE) <= least) {
+        return true;
+    }
+    fcng_seat_gauge(seat, FCNG_GAUGE_IDLE, -1);
+    return false;
 }
 
 /* --- tickets --- */

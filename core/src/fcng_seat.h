@@ -64,6 +64,14 @@ bool fcng_seat_is_spare(fcng_seat *seat, const fcng_pool_options *options,
 /* Wakes those who hold idle connections. */
 void fcng_seat_ring(fcng_seat *seat);
 
+/*
+ * Counts one more idle connection, which is to be opened, if there are less
+ * than |least| in all processes; |own|: this one's.  |spread|: and if this
+ * process has less than its share.
+ */
+bool fcng_seat_claim_idle(fcng_seat *seat, uint32_t least, uint32_t own,
+                          bool spread);
+
 /* How many idle connections there are in all processes. */
 uint32_t fcng_seat_idle(const fcng_seat *seat);
 

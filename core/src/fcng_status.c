@@ -7,6 +7,7 @@
 
 static const char *const gauge_names[FCNG_GAUGES] = {
     [FCNG_GAUGE_CONNECTIONS] = "connections",
+    [FCNG_GAUGE_CONNECTING] = "connecting",
     [FCNG_GAUGE_IDLE] = "idle",
     [FCNG_GAUGE_WAITING] = "waiting",
     [FCNG_GAUGE_ACTIVE] = "active",
@@ -54,6 +55,15 @@ static void add_string(fcng_sentence *s, const char *text)
     }
 }
 
+/* With requests on them; the numbers are not all of the same moment. */
+static uint64_t busy(const fcng_share_row *row)
+{
+    uint64_t others = row->gauge[FCNG_GAUGE_CONNECTING]
+                      + row->gauge[FCNG_GAUGE_IDLE];
+    uint64_t all = row->gauge[FCNG_GAUGE_CONNECTIONS];
+    return all > others ? all - others : 0;
+}
+
 static void add_row(fcng_sentence *s, unsigned index,
                     const fcng_share_row *row)
 {
@@ -65,6 +75,7 @@ static void add_row(fcng_sentence *s, unsigned index,
     for (int i = 0; i < FCNG_GAUGES; i++) {
         add_member(s, gauge_names[i], row->gauge[i]);
     }
+    add_member(s, "busy", busy(row));
     for (int i = 0; i < FCNG_COUNTERS; i++) {
         add_member(s, counter_names[i], row->count[i]);
     }

@@ -197,7 +197,7 @@ static void test_unknown_words_list_the_known(void **state)
         expect_fault(&o, text(bad[i]), FCNG_ERR_WORD, bad[i]);
         assert_non_null(strstr(why, "known are max_connections, max_queue,"
                                     " queue_timeout, max_idle,"
-                                    " idle_timeout, max_requests,"
+                                    " idle_timeout, min_idle, max_requests,"
                                     " max_lifetime, max_fails,"
                                     " fail_timeout, split_large_params,"
                                     " multiplex, max_streams,"
@@ -240,7 +240,7 @@ static void test_merge_word_by_word(void **state)
     (void)state;
     static const char *const all[] = {
         "max_connections=11", "max_queue=12", "queue_timeout=13",
-        "max_idle=14", "idle_timeout=15", "max_requests=16",
+        "max_idle=14", "idle_timeout=15", "min_idle=10", "max_requests=16",
         "max_lifetime=17", "max_fails=20", "fail_timeout=21",
         "split_large_params=on", "multiplex=auto", "max_streams=22",
         "stream_buffer=23k"

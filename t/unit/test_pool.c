@@ -236,6 +236,44 @@ static void test_queue_full_and_timeout(void **state)
     close_all(pool);
 }
 
+/* A client library that wants to know when it may send: one is told for each
+   place, in turn, and nobody can take it in between. */
+static void test_one_is_told_of_a_place(void **state)
+{
+    (void)state;
+    fcng_pool_options o = { .max_connections = 1, .max_queue = 9,
+                            .queue_timeout_us = 5 * SECOND, .max_idle = 1,
+                            .idle_timeout_us = SECOND };
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn conn = { 0 }, *got;
+    fcng_pool_wait first = { 0 }, second = { 0 }, third = { 0 }, *told;
+    assert_true(fcng_pool_can_start(pool));
+    open_conn(pool, &conn, 0);
+    assert_false(fcng_pool_can_start(pool));
+    assert_int_equal(fcng_pool_acquire(pool, &first, FCNG_POOL_ANY, 1, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_acquire(pool, &second, FCNG_POOL_ANY, 2, &got),
+                     FCNG_POOL_WAIT);
+    assert_int_equal(fcng_pool_next(pool, 3, &told, &got), FCNG_POOL_WAIT);
+    assert_false(fcng_pool_release(pool, &conn, false, 4));
+    assert_int_equal(fcng_pool_next(pool, 4, &told, &got), FCNG_POOL_OPEN);
+    assert_ptr_equal(told, &first);
+    assert_int_equal(fcng_pool_next(pool, 4, &told, &got), FCNG_POOL_WAIT);
+    assert_false(fcng_pool_can_start(pool));
+    assert_int_equal(fcng_pool_acquire(pool, &third, FCNG_POOL_ANY, 5, &got),
+                     FCNG_POOL_WAIT);
+    /* it was not needed: the next one in turn is told */
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
+    assert_int_equal(fcng_pool_next(pool, 6, &told, &got), FCNG_POOL_OPEN);
+    assert_ptr_equal(told, &second);
+    /* whoever leaves is not told */
+    fcng_pool_cancel(pool, &third);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
+    assert_int_equal(fcng_pool_next(pool, 7, &told, &got), FCNG_POOL_WAIT);
+    assert_true(fcng_pool_can_start(pool));
+    fcng_pool_del(pool);
+}
+
 static void test_max_idle_and_none(void **state)
 {
     (void)state;
@@ -777,6 +815,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_first_come_first_served),
     cmocka_unit_test(test_nobody_overtakes_the_queue),
     cmocka_unit_test(test_queue_full_and_timeout),
+    cmocka_unit_test(test_one_is_told_of_a_place),
     cmocka_unit_test(test_max_idle_and_none),
     cmocka_unit_test(test_max_requests_and_lifetime),
     cmocka_unit_test(test_limits_below_what_is_in_use),

@@ -858,6 +858,7 @@ enum fcng_word {
     FCNG_WORD_QUEUE_TIMEOUT,
     FCNG_WORD_MAX_IDLE,
     FCNG_WORD_IDLE_TIMEOUT,
+    FCNG_WORD_MIN_IDLE,
     FCNG_WORD_MAX_REQUESTS,
     FCNG_WORD_MAX_LIFETIME,
     FCNG_WORD_MAX_FAILS,
@@ -887,6 +888,7 @@ typedef struct fcng_pool_options {
     uint64_t queue_timeout_us;
     uint32_t max_idle;          /* 0: no reuse, FCGI_KEEP_CONN is not sent */
     uint64_t idle_timeout_us;
+    uint32_t min_idle;          /* opened ahead, over all processes */
     uint32_t max_requests;      /* a connection's; 0: unlimited */
     uint64_t max_lifetime_us;   /* a connection's; 0: unlimited */
     uint32_t max_fails;
@@ -1104,11 +1106,27 @@ fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us);
    NULL, too. */
 fcng_pool_conn *fcng_pool_close_idle(fcng_pool *pool);
 
-/* When fcng_pool_expire() or fcng_pool_next() wants to be asked, or
-   FCNG_NEVER. */
+/*
+ * min_idle: true when a connection is to be opened that no request needs yet;
+ * a place is reserved for it.  Then say how that went; |conn| is as for
+ * fcng_pool_add(), or NULL: it could not be opened.  The first one is due a
+ * tenth of a second after the first call.  Ask until false whenever the
+ * deadline has come.
+ */
+bool fcng_pool_open_ahead(fcng_pool *pool, uint64_t now_us);
+void fcng_pool_opened_ahead(fcng_pool *pool, fcng_pool_conn *conn,
+                            uint64_t now_us);
+
+/* When fcng_pool_expire(), fcng_pool_next() or fcng_pool_open_ahead() wants to
+   be asked, or FCNG_NEVER. */
 uint64_t fcng_pool_deadline(const fcng_pool *pool);
 
-/* A request could go on at once, without waiting. */
+/*
+ * A request could go on at once, without waiting.  To be told when one can,
+ * acquire with a wait: fcng_pool_next() names it in its turn, when its place
+ * is reserved, and nobody else for that place (fcng_pool_give_up() passes it
+ * on).
+ */
 bool fcng_pool_can_start(const fcng_pool *pool);
 
 typedef struct fcng_pool_counts {
@@ -1181,6 +1199,7 @@ uint32_t fcng_share_busy(const fcng_seat *seat);
 /* What there is now, and what has happened. */
 enum fcng_gauge {
     FCNG_GAUGE_CONNECTIONS, /* open or being opened */
+    FCNG_GAUGE_CONNECTING,  /* of these, for a request that has none yet */
     FCNG_GAUGE_IDLE,
     FCNG_GAUGE_WAITING,     /* requests in the queue */
     FCNG_GAUGE_ACTIVE,      /* requests under way */

@@ -311,6 +311,9 @@ sub baseline {
     });
 }
 
+# What min_idle keeps is in no way too much.
+sub stop_idle { delete $_[0]{baseline} }
+
 # What the workers have open beyond what they started with.
 sub excess {
     my ($self) = @_;
