@@ -108,7 +108,10 @@ sub listener {
 sub listens {
     my ($self) = @_;
     if ($self->{path}) {
-        return slurp('/proc/net/unix') =~ /\Q$self->{path}\E$/m
+        # The flag says that it listens: it was bound, and has its name,
+        # before.
+        return slurp('/proc/net/unix')
+            =~ /^\S+: \S+ \S+ 00010000 .* \Q$self->{path}\E$/m
             && -S $self->{path};
     }
     my $port = sprintf '%04X', $self->{port};
