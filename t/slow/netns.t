@@ -105,6 +105,14 @@ sub answers {
 run($tool{ip}, qw(link set lo up));
 spew($names, '');
 chmod 0644, $names;
+if (!-e '/etc/hosts') {
+    # A folder of packages alone: it gets one, in this namespace.
+    my $etc = tmpdir();
+    run('cp', '-a', '/etc/.', $etc);
+    spew("$etc/hosts", '');
+    chmod 0755, $etc;
+    run($tool{mount}, '--bind', $etc, '/etc');
+}
 run($tool{mount}, '--bind', $names, '/etc/hosts');
 $ENV{TMPDIR} ||= '/tmp';
 
