@@ -10,6 +10,7 @@ use FCNG::Hosts;
 use FCNG::Load;
 use FCNG::Util qw(find_tool wait_until spawn spew tmpdir run_bounded top
     slurp);
+use File::Basename qw(dirname);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -103,17 +104,18 @@ sub answers {
 }
 
 run($tool{ip}, qw(link set lo up));
+my $etc = '/etc/hosts';
+if (!-e $etc) {
+    # A folder of packages alone has none: all of /etc is ours then.
+    my $dir = tmpdir();
+    run('cp', '-a', '/etc/.', $dir);
+    chmod 0755, $dir;
+    $names = "$dir/hosts";
+    $etc = '/etc';
+}
 spew($names, '');
 chmod 0644, $names;
-if (!-e '/etc/hosts') {
-    # A folder of packages alone: it gets one, in this namespace.
-    my $etc = tmpdir();
-    run('cp', '-a', '/etc/.', $etc);
-    spew("$etc/hosts", '');
-    chmod 0755, $etc;
-    run($tool{mount}, '--bind', $etc, '/etc');
-}
-run($tool{mount}, '--bind', $names, '/etc/hosts');
+run($tool{mount}, '--bind', $etc eq '/etc' ? dirname($names) : $names, $etc);
 $ENV{TMPDIR} ||= '/tmp';
 
 FCNG::Hosts->each(workers => 2, sub {
