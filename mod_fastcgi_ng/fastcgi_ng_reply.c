@@ -296,11 +296,15 @@ static void pass(fastcgi_ng_task_t *task)
 
     apr_brigade_cleanup(task->out);
     task->delivered = true;
-    if (APR_STATUS_IS_TIMEUP(rv) && fastcgi_ng_now() >= task->end_us) {
+    if (rv == APR_SUCCESS && !r->connection->aborted) {
+        return;
+    }
+    /* mod_http2 waits Timeout long for a window and may then give up the whole
+       connection: by its error the client has gone. */
+    if (fastcgi_ng_now() >= task->end_us) {
         too_late(task);
     }
-    if (!task->client_stuck
-        && (rv != APR_SUCCESS || r->connection->aborted)) {
+    else {
         task->client_gone = true;
     }
 }

@@ -72,7 +72,7 @@ sub kept {
     }
     $_->forget for values %app;
     $host->{apps} = [grep { $_ != $app{tcp} } @{ $host->{apps} }];
-    $host->stop_idle;
+    $host->keeps_idle;
 }
 
 # In several processes, each opens its share.
@@ -86,7 +86,7 @@ sub spread {
     sleep 1.3;
     is(open_now($app), 4, 'and not four times four');
     is($host->status->{$app->address}{idle}, 4, 'over all processes');
-    $host->stop_idle;
+    $host->keeps_idle;
 }
 
 # An application with fewer processes than that: requests are served all the
@@ -102,7 +102,7 @@ sub small {
     $ok += $host->get('/app/x', seconds => 5)->{status} == 200 for 1 .. 10;
     is($ok, 10, 'ten requests');
     cmp_ok(time - $from, '<', 4, 'in time');
-    $host->stop_idle;
+    $host->keeps_idle;
 }
 
 # Processes of one request each have no thread for it.

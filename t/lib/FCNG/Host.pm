@@ -132,8 +132,9 @@ sub has_counters {
 }
 
 # What the counters say of each address that is not over: no request is under
-# way or waits, no connection is open, and each request has its end, but for
-# those of processes that the test has killed ({lost}).
+# way or waits, no connection is open but those that min_idle keeps, and each
+# request has its end, but for those of processes that the test has killed
+# ({lost}).
 sub unsettled {
     my ($self) = @_;
     my $r = $self->get($self->counters_path, seconds => 5);
@@ -141,8 +142,10 @@ sub unsettled {
         or return "no counters: $r->{status} $r->{body}";
     my @more;
     for my $at (@{ $all->{addresses} }) {
+        my %open = %$at{qw(connections idle waiting active)};
+        $open{connections} -= delete $open{idle} if $self->{keeps_idle};
         push @more, map { "$at->{address}: $_=$at->{$_}" }
-            grep { $at->{$_} } qw(connections idle waiting active);
+            grep { $open{$_} } sort keys %open;
         my $ends = 0;
         $ends += $at->{$_} for qw(complete aborted stale timeouts closed_early
             protocol_errors refused bad_heads other_errors active);
@@ -247,20 +250,35 @@ sub signal { kill $_[1], $_[0]{pid} }
 # Whether reload() can do anything.
 sub reloads { 1 }
 
-# Takes a changed configuration; waits until new workers serve and, unless
-# told otherwise, the old ones are gone.
+# Takes a changed configuration; waits until new workers alone accept
+# connections and, unless told otherwise, the old ones are gone.
 sub reload {
     my ($self, %how) = @_;
     my %old = map { $_ => 1 } $self->workers;
+    my $listening = $self->listening_socket;
     $self->write_conf;
     kill $self->reload_signal, $self->{pid};
     wait_until(20, sub {
         my @now = $self->workers;
         my @new = grep { !$old{$_} } @now;
-        return @new && ($how{keep_old} || @new == @now) && $self->answers;
+        return 0 if !@new || !($how{keep_old} || @new == @now);
+        return 0 if grep { $old{$_} && has_open($_, $listening) } @now;
+        return $self->answers;
     }) or return 0;
     $self->baseline;
     return 1;
+}
+
+# As /proc/PID/fd names it.
+sub listening_socket {
+    my ($self) = @_;
+    my $local = sprintf '%08X:%04X', unpack('L', pack 'C4', 127, 0, 0, 1),
+        $self->{port};
+    for (split /\n/, slurp('/proc/net/tcp')) {
+        my (undef, $from, undef, $state, @more) = split;
+        return "socket:[$more[5]]" if $from eq $local && $state eq '0A';
+    }
+    die "nothing listens on port $self->{port}\n";
 }
 
 # ---- processes ----
@@ -293,6 +311,11 @@ sub open_files {
     return \%count;
 }
 
+sub has_open {
+    my ($pid, $what) = @_;
+    return scalar grep { (readlink($_) // '') eq $what } glob "/proc/$pid/fd/*";
+}
+
 sub baseline {
     my ($self) = @_;
     $self->{baseline} = {};
@@ -312,7 +335,11 @@ sub baseline {
 }
 
 # What min_idle keeps is in no way too much.
-sub stop_idle { delete $_[0]{baseline} }
+sub keeps_idle {
+    my ($self) = @_;
+    delete $self->{baseline};
+    $self->{keeps_idle} = 1;
+}
 
 # What the workers have open beyond what they started with.
 sub excess {

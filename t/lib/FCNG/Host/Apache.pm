@@ -132,6 +132,7 @@ sub write_conf {
     my $protocols = $self->{http2} ? "Protocols h2c http/1.1\n" : '';
     my $timeout = $self->{timeout} // 60;
     my $keepalive = $self->{keepalive} // 5;
+    my $cores = $ENV{FCNG_CORES} ? "CoreDumpDirectory $ENV{FCNG_CORES}\n" : '';
     my $counters = !$self->has_counters ? ''
         : '<Location "' . $self->counters_path . "\">\nFastCgiNgPass off\n"
             . "SetHandler fastcgi-ng-status\n</Location>\n";
@@ -141,7 +142,7 @@ ServerName localhost
 DefaultRuntimeDir $dir/tmp
 PidFile $dir/httpd.pid
 ${load}Listen 127.0.0.1:$self->{port}
-${who}${processes}${protocols}ErrorLog $dir/logs/error.log
+${who}${cores}${processes}${protocols}ErrorLog $dir/logs/error.log
 LogLevel $level
 Timeout $timeout
 KeepAliveTimeout $keepalive
