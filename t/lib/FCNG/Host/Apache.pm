@@ -135,7 +135,7 @@ sub write_conf {
     my $cores = $ENV{FCNG_CORES} ? "CoreDumpDirectory $ENV{FCNG_CORES}\n" : '';
     my $counters = !$self->has_counters ? ''
         : '<Location "' . $self->counters_path . "\">\nFastCgiNgPass off\n"
-            . "SetHandler fastcgi-ng-status\n</Location>\n";
+            . "FastCgiNgAuthorizer off\nSetHandler fastcgi-ng-status\n</Location>\n";
     spew("$dir/httpd.conf", <<"CONF");
 ServerRoot $dir
 ServerName localhost

@@ -96,7 +96,8 @@ sub write_conf {
     my $ours = $self->{stock} || $self->{default_temp_path} ? ''
         : "fastcgi_ng_temp_path $dir/tmp/fastcgi_ng;";
     my $counters = !$self->has_counters ? ''
-        : 'location = ' . $self->counters_path . " {\nfastcgi_ng_status;\n}\n";
+        : 'location = ' . $self->counters_path . " {\n"
+            . "fastcgi_ng_authorizer off;\nfastcgi_ng_status;\n}\n";
     spew("$dir/nginx.conf", <<"CONF");
 ${top}daemon off;
 master_process on;
