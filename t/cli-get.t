@@ -217,8 +217,9 @@ my @wrong = (
     [22, qr/404/, 'get', $at, '/missing', '--fail'],
     [26, qr/nosuch/, 'get', $at, '/', '--data', "\@$dir/nosuch"],
     [28, qr/in time/, 'get', $at, '/mute', '--timeout', '0.2'],
-    [56, qr/closed/, 'get', $at, '/dies'],
-    [56, qr/closed/, 'get', $at, '/cuts'],
+    [56, qr/closed.*is no FastCGI application; look into its own log/, 'get', $at,
+        '/dies'],
+    [56, qr/closed.*took too long; look into its own log/, 'get', $at, '/cuts'],
     [66, qr/OVERLOADED/, 'get', $at, '/overloaded'],
     [67, qr/UNKNOWN_ROLE/, 'get', $at, '/role'],
 );

@@ -80,6 +80,7 @@ typedef struct cli_link {
     const cli_options *options;
     apr_pool_t *pool;
     apr_socket_t *socket; /* NULL: not connected */
+    bool is_unix;
     fcng_conn *conn;
     cli_tap_fn *tap;
     void *tap_to;

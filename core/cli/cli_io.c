@@ -175,6 +175,7 @@ static int connect_to(cli_link *link, const fcng_address *address)
 {
     apr_sockaddr_t *sa = NULL;
     bool is_tcp = address->kind == FCNG_ADDRESS_TCP;
+    link->is_unix = !is_tcp;
     apr_status_t rv = is_tcp ? tcp_address(&sa, address, link->pool)
                              : unix_address(&sa, address, link->pool);
     if (rv != APR_SUCCESS) {
@@ -407,6 +408,9 @@ static int exchange_failed(cli_exchange *x, int err, apr_status_t rv)
     char why[WHY_LEN];
     fcng_str first = { x->link->first, x->link->first_len };
     fcng_hint_protocol(why, sizeof(why), first);
+    if (*why == '\0' && err == FCNG_ERR_CLOSED) {
+        fcng_hint_closed(why, sizeof(why), x->link->is_unix, first.len > 0);
+    }
     if (err == FCNG_ERR_IO && rv != APR_SUCCESS) {
         apr_strerror(rv, why, sizeof(why));
     }
