@@ -65,7 +65,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $good->address);
     $servers->('stalls', map { "$_ max_fails=0" } ($bad->address) x 4);
 
-    $servers->('kept', $good->address . ";\nkeepalive 1");
+    $servers->('kept', $good->address . ";\nkeepalive 1;\nfastcgi_ng_pool idle_timeout=2s");
 
     my $log = $host->dir . '/logs/access';
     $host->main(nginx => 'log_format u "$request_uri|$upstream_addr|'
