@@ -255,7 +255,7 @@ sub reloads { 1 }
 sub reload {
     my ($self, %how) = @_;
     my %old = map { $_ => 1 } $self->workers;
-    my $listening = $self->listening_socket;
+    my ($listening) = map { $_->[1] } grep { $_->[0] eq '0A' } $self->sockets;
     $self->write_conf;
     kill $self->reload_signal, $self->{pid};
     wait_until(20, sub {
@@ -269,16 +269,18 @@ sub reload {
     return 1;
 }
 
-# As /proc/PID/fd names it.
-sub listening_socket {
+# Of TCP at its port, in pairs: the state as /proc/net/tcp names it, and the
+# name that the descriptor has in /proc/PID/fd.
+sub sockets {
     my ($self) = @_;
     my $local = sprintf '%08X:%04X', unpack('L', pack 'C4', 127, 0, 0, 1),
         $self->{port};
+    my @found;
     for (split /\n/, slurp('/proc/net/tcp')) {
         my (undef, $from, undef, $state, @more) = split;
-        return "socket:[$more[5]]" if $from eq $local && $state eq '0A';
+        push @found, [$state, "socket:[$more[5]]"] if $from eq $local;
     }
-    die "nothing listens on port $self->{port}\n";
+    return @found;
 }
 
 # ---- processes ----

@@ -6,11 +6,29 @@ package FCNG::Host::Apache;
 use strict;
 use warnings;
 use parent 'FCNG::Host';
-use FCNG::Util qw(find_tool out nobody slurp spew run_bounded);
+use FCNG::Util qw(find_tool out nobody slurp spew run_bounded wait_until);
+use Time::HiRes qw(sleep);
+
+use constant { LISTEN => '0A', TIME_WAIT => '06' };
 
 sub name { 'apache' }
 sub stop_signal { 'TERM' }
 sub reload_signal { 'USR1' }
+
+# httpd's event MPM, told to stop, closes the sockets of its workers, and
+# crashes when a worker frees its connection at that moment (seen without any
+# module of ours: apr_os_sock_get() below close_worker_sockets()).  So nothing
+# may be about to end then.
+sub stop {
+    my ($self) = @_;
+    if ($self->{pid}) {
+        wait_until(0.5, sub {
+            !grep { $_->[0] ne LISTEN && $_->[0] ne TIME_WAIT } $self->sockets
+        });
+        sleep 0.05;
+    }
+    return $self->SUPER::stop;
+}
 
 sub alarming {
     return qr/AH0005[12]:|exit signal|AH0004[56]:|\[\S*:(?:emerg|alert|crit)\]/;
