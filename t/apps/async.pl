@@ -7,8 +7,9 @@
 #
 # By QUERY_STRING: "env" lists the parameters, "exit=N" ends with that
 # appStatus, "stderr" writes to STDERR, "http" answers as an HTTP::Response
-# does (with a status line first), "wait=SECONDS" answers later, while other
-# requests are served; else STDIN comes back.
+# does (with a status line first), "meet=N&wait=SECONDS" waits until there are
+# N such requests at once and then as long as each of them says, and tells which
+# answer it is; else STDIN comes back.
 
 use strict;
 use warnings;
@@ -20,6 +21,20 @@ use IO::Socket::UNIX;
 my ($where) = @ARGV;
 my $loop = IO::Async::Loop->new;
 
+my @waiting; # [request, seconds]
+
+sub answer_all {
+    my $answers = 0;
+    for (splice @waiting) {
+        my ($request, $seconds) = @$_;
+        $loop->watch_time(after => $seconds, code => sub {
+            $request->print_stdout("Content-Type: text/plain\r\n\r\n"
+                . ++$answers);
+            $request->finish(0);
+        });
+    }
+}
+
 my $fcgi = FCGI::Async->new(
     on_request => sub {
         my ($self, $request) = @_;
@@ -27,12 +42,8 @@ my $fcgi = FCGI::Async->new(
         my $params = $request->params;
         my $query = $params->{QUERY_STRING} // '';
         my $status = 0;
-        if ($query =~ /^wait=([\d.]+)$/) {
-            $loop->watch_time(after => $1, code => sub {
-                $request->print_stdout(
-                    "Content-Type: text/plain\r\n\r\nwaited");
-                $request->finish(0);
-            });
+        if ($query =~ /^meet=(\d+)&wait=([\d.]+)$/) {
+            answer_all() if push(@waiting, [$request, $2]) == $1;
             return;
         }
         if ($query eq 'http') {
