@@ -7,12 +7,14 @@
  *             that has it with the same limits
  *   conn      one connection to a backend
  *   task      one request on its way through a backend
+ *   stream    a task's place on a connection that requests share
  *   answer    what an Authorizer said of a request
  *
  * An app is made when the configuration is read and never changes.  A backend
  * lives as long as the child process; what processes know of each other as
  * long as the server, over reloads.  A conn belongs to its backend while it is
- * idle and to one task while it is busy.  A task lives in r->pool.
+ * idle and to one task while it is busy; one that requests share belongs to
+ * its backend all the time.  A task lives in r->pool.
  */
 #ifndef FASTCGI_NG_H
 #define FASTCGI_NG_H
@@ -196,11 +198,90 @@ typedef struct fastcgi_ng_conn_t {
     fcng_conn *fcgi;
     fastcgi_ng_backend_t *backend;
     int fd;
-    /* Under the backend's mutex: its place in the list of idle ones. */
+    /* Under the backend's mutex: its place in the list of idle or of shared
+       ones. */
     struct fastcgi_ng_conn_t *next, *prev;
     bool idle;
     bool watched; /* the service thread polls its descriptor */
+    /* Requests share it: all of it, with |fcgi|, under the backend's mutex. */
+    bool shared;
+    struct fastcgi_ng_stream_t *streams;
+    unsigned nstreams;
+    unsigned over;     /* of these, gone; the pool is still to be told */
+    bool full;         /* the application's socket; poll() tells */
+    bool deaf;         /* it takes nothing any more; reading tells why */
+    bool retired;      /* and the pool knows */
+    bool answered;     /* something has come on it */
+    bool delivered;    /* since it was idle */
+    bool blamed;       /* a request is, for its end */
+    bool disproved;    /* and that was told */
 } fastcgi_ng_conn_t;
+
+/* ------------------------------------------------------ what is waiting --- */
+
+typedef struct fastcgi_ng_block_t {
+    struct fastcgi_ng_block_t *next;
+    apr_size_t len, size;
+    char data[];
+} fastcgi_ng_block_t;
+
+/* fastcgi_ng_held.c */
+typedef struct fastcgi_ng_held_t {
+    fastcgi_ng_block_t *first, *last;
+    int fd;        /* of a temporary file, or -1 */
+    off_t in, out; /* what it holds: from |out| to |in| */
+} fastcgi_ng_held_t;
+
+void fastcgi_ng_held_init(fastcgi_ng_held_t *held);
+void fastcgi_ng_held_free(fastcgi_ng_held_t *held);
+void fastcgi_ng_blocks_free(fastcgi_ng_block_t *block);
+/* The file holds something: what comes now goes there as well. */
+bool fastcgi_ng_held_spills(const fastcgi_ng_held_t *held);
+/* Copies the bytes to memory or (|spill|) the file. */
+apr_status_t fastcgi_ng_held_add(fastcgi_ng_held_t *held, fcng_str bytes,
+                                 bool spill);
+/* All that is in memory; the caller's to free. */
+fastcgi_ng_block_t *fastcgi_ng_held_take(fastcgi_ng_held_t *held);
+/* Copies |len| bytes out of the file, less when it fails; held_took() forgets
+   them. */
+apr_size_t fastcgi_ng_held_read(const fastcgi_ng_held_t *held, char *buf,
+                                apr_size_t len);
+void fastcgi_ng_held_took(fastcgi_ng_held_t *held, apr_size_t len);
+
+/* What one thread or process rings and another polls. */
+typedef struct fastcgi_ng_bell_t {
+    int in;  /* -1: there is none */
+    int out; /* the same descriptor where there is eventfd() */
+} fastcgi_ng_bell_t;
+
+/*
+ * A request on a shared connection.  Its thread offers its body and takes what
+ * came; the mux thread reads, and lets it leave the connection when it is
+ * over, whether or not all was taken.  All under the backend's mutex.
+ */
+typedef struct fastcgi_ng_stream_t {
+    fastcgi_ng_bell_t bell;
+    struct fastcgi_ng_stream_t *next, *prev; /* on its connection */
+    fastcgi_ng_conn_t *conn;  /* NULL: it has left it */
+    fcng_request *request;    /* NULL likewise */
+    fastcgi_ng_held_t held;   /* STDOUT */
+    char *complaints;         /* STDERR */
+    apr_size_t complaints_len;
+    bool sleeps;              /* its thread waits for the bell */
+    bool hungry;              /* it has more to send */
+    bool started, answered;   /* as of a request */
+    bool reused;              /* the connection had answered before */
+    bool whole;               /* STDOUT has ended */
+    bool ended;               /* END_REQUEST came */
+    bool blameless;           /* another request tells of this failure */
+    int error;                /* enum fcng_err */
+    apr_status_t cannot_hold; /* why |error| */
+    apr_uint32_t app_status;
+    uint64_t sent;            /* of the body, when it left */
+    uint64_t first_byte_us;
+    char hint[64];            /* the connection's last bytes that are wrong */
+    apr_size_t hint_len;
+} fastcgi_ng_stream_t;
 
 /* --------------------------------------------------------------- spool --- */
 
@@ -221,6 +302,9 @@ apr_status_t fastcgi_ng_spool_add(fastcgi_ng_spool_t *spool, const char *data,
                                   apr_size_t len);
 /* Moves all to the end of |bb|. */
 void fastcgi_ng_spool_take(fastcgi_ng_spool_t *spool, apr_bucket_brigade *bb);
+/* A temporary file without a name, in the folder for them; -1: errno. */
+int fastcgi_ng_spool_file(void);
+const char *fastcgi_ng_spool_folder(void);
 
 /* ---------------------------------------------------------------- body --- */
 
@@ -254,9 +338,6 @@ typedef struct fastcgi_ng_body_t {
 void fastcgi_ng_spool_prepare(apr_pool_t *pchild);
 int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r);
 int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
-/* Reads and offers as much as has room; FCNG_OK or an error of the core,
-   body->status set when it was the client's. */
-int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request);
 int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body);
 void fastcgi_ng_body_discard(fastcgi_ng_body_t *body);
 /* Whether it will still be there after any failure; is so now. */
@@ -328,9 +409,13 @@ typedef struct fastcgi_ng_task_t {
     int at;                      /* which of the app's addresses */
     bool probe;                  /* it tells whether the server is back */
     bool answered;               /* and the backend knows */
-    fastcgi_ng_conn_t *conn;
-    fcng_request *request;
+    fastcgi_ng_conn_t *conn;     /* its own; or NULL and */
+    fastcgi_ng_stream_t *stream; /* its place on a shared one */
+    fcng_request *request;       /* on its own connection */
     bool reused;
+    bool unsent;                 /* shared: not all that was offered left */
+    apr_uint64_t moved;          /* shared: bytes that had left */
+    apr_uint64_t taken;          /* shared: bytes from memory, not reported */
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
     bool stdout_ended;           /* the response is whole */
@@ -348,6 +433,7 @@ typedef struct fastcgi_ng_task_t {
     fcng_head head;
     fcng_lines *lines;
     char *buf;                   /* bytes just read */
+    fastcgi_ng_block_t *blocks;  /* shared: those at the end */
     char *partial;               /* a head's line that is not whole yet */
     apr_size_t partial_len, partial_size;
     apr_table_t *fields;
@@ -366,6 +452,7 @@ typedef struct fastcgi_ng_task_t {
     unsigned turn;               /* which address comes first */
     int prefer;                  /* the same address again; -1: any */
     apr_uint64_t failed;         /* a bit for each that failed this request */
+    bool exclusive;              /* the application does not multiplex */
     uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;
     uint64_t end_us;             /* FastCgiNgRequestTimeout, or FCNG_NEVER */
     apr_uint32_t app_status;
@@ -395,8 +482,16 @@ fastcgi_ng_request_t *fastcgi_ng_request_get(request_rec *r);
 fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
                                           const fastcgi_ng_dir_conf_t *conf,
                                           const fastcgi_ng_app_t *app);
-/* To its end, with |params| built; |buf| is to be freed. */
+/* To its end, with |params| built; fastcgi_ng_task_end() gives back what it
+   holds then. */
 void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
+void fastcgi_ng_task_end(fastcgi_ng_task_t *task);
+/* Whether the connection's failure with |err| is the response's too. */
+bool fastcgi_ng_task_fails(const fastcgi_ng_task_t *task, int err);
+/* Begins the request on |conn|.  FCNG_OK, or an error of the core's. */
+int fastcgi_ng_task_submit(const fastcgi_ng_task_t *task,
+                           fastcgi_ng_conn_t *conn, void *user,
+                           fcng_request **request);
 /* The status for the client of a task that failed; |busy|: it may come again
    later. */
 int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
@@ -404,6 +499,10 @@ void fastcgi_ng_retry_after(request_rec *r);
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                        const fastcgi_ng_app_t *app, const char *mount,
                        fastcgi_ng_data_t *data);
+
+/* fastcgi_ng_spool.c: reads and offers as much as has room; FCNG_OK or an
+   error of the core, body.status set when it was the client's. */
+int fastcgi_ng_body_offer(fastcgi_ng_task_t *task);
 
 /* fastcgi_ng_filter.c */
 #define FASTCGI_NG_FILTER_HANDLER "fastcgi-ng-filter:"
@@ -475,6 +574,9 @@ struct fastcgi_ng_backend_t {
     fcng_pool *pool;
     fcng_seat *seat;           /* NULL: its numbers are not shared */
     fastcgi_ng_conn_t *idle;
+    fastcgi_ng_conn_t *shared; /* those that requests share */
+    fastcgi_ng_stream_t *spare;
+    bool asks;                 /* GET_VALUES is to be sent */
     fcng_health health;
     fcng_outage outage;
     fcng_rate stderr_rate;
@@ -484,12 +586,6 @@ struct fastcgi_ng_backend_t {
     bool ahead_told;           /* that this failed */
 };
 
-/* What one thread or process rings and another polls. */
-typedef struct fastcgi_ng_bell_t {
-    int in;  /* -1: there is none */
-    int out; /* the same descriptor where there is eventfd() */
-} fastcgi_ng_bell_t;
-
 struct fastcgi_ng_child_t {
     apr_pool_t *pool;
     server_rec *server;
@@ -498,10 +594,16 @@ struct fastcgi_ng_child_t {
     atomic_bool aborting;         /* nor is any request served to its end */
     struct fastcgi_ng_service_t *service;
     struct fastcgi_ng_ahead_t *ahead; /* NULL: nothing is opened ahead */
+    struct fastcgi_ng_mux_t *mux; /* NULL: nothing is shared */
     struct fastcgi_ng_shared_t *shared;
     fcng_share *share;            /* NULL: this process is alone */
     bool in_use;                  /* a backend outlived its requests' end */
 };
+
+/* A watched connection became readable, or (|write|) takes bytes. */
+typedef void fastcgi_ng_ready_t(fastcgi_ng_backend_t *backend,
+                                fastcgi_ng_conn_t *conn, bool read,
+                                bool write);
 
 /* fastcgi_ng_pool.c */
 apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s);
@@ -526,6 +628,8 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
 void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
 /* A record of the application came: the server is in good health. */
 void fastcgi_ng_backend_answered(fastcgi_ng_task_t *task);
+/* Requests share connections there, for all that is known now. */
+bool fastcgi_ng_backend_shares(fastcgi_ng_backend_t *backend);
 /* Gives task->conn back, kept or closed, and counts how the attempt ended;
    |retried|: and that another one follows a failure. */
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
@@ -537,8 +641,62 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
    enough. */
 bool fastcgi_ng_backend_open_ahead(fastcgi_ng_backend_t *backend);
 /* Drops |conn| when it is idle and no longer alive. */
-void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *backend,
-                                const fastcgi_ng_conn_t *conn);
+fastcgi_ng_ready_t fastcgi_ng_backend_recheck;
+
+/* With the mutex held, for fastcgi_ng_mux.c: those that wait go on; and a
+   connection is closed, which the pool has forgotten. */
+void fastcgi_ng_backend_serve(fastcgi_ng_backend_t *backend, uint64_t now);
+void fastcgi_ng_backend_close(fastcgi_ng_conn_t *conn);
+
+/* fastcgi_ng_mux.c: connections that requests share. */
+apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child);
+void fastcgi_ng_mux_stop(fastcgi_ng_child_t *child);
+/* With the mutex held: a new one is to be read from now on; or is none any
+   more. */
+void fastcgi_ng_mux_add(fastcgi_ng_conn_t *conn);
+void fastcgi_ng_mux_remove(fastcgi_ng_conn_t *conn);
+/* With the mutex held: |task|, which the pool has put on it, begins there, as
+   task->stream; FCNG_OK, or why not. */
+int fastcgi_ng_mux_begin(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
+                         uint64_t now);
+/* With the mutex held: writes what there is on all of them. */
+void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *backend);
+/* With the mutex held: the request leaves its connection, cancelled if it is
+   not over. */
+void fastcgi_ng_mux_leave(fastcgi_ng_backend_t *backend,
+                          fastcgi_ng_stream_t *stream, uint64_t now);
+void fastcgi_ng_mux_wake(fastcgi_ng_child_t *child);
+
+/* fastcgi_ng_stream.c: the request's side of it. */
+/* With the mutex held: a stream, or NULL; and what is given back, to be used
+   again. */
+fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *backend);
+void fastcgi_ng_stream_del(fastcgi_ng_backend_t *backend,
+                           fastcgi_ng_stream_t *stream);
+/* Those that are to be used again. */
+void fastcgi_ng_stream_free(fastcgi_ng_backend_t *backend);
+/* With the mutex held: something has happened. */
+void fastcgi_ng_stream_wake(fastcgi_ng_stream_t *stream);
+/* Writes what was offered. */
+void fastcgi_ng_stream_push(fastcgi_ng_task_t *task);
+/* What has come, if anything, goes to the client; else false, and the thread
+   may wait for the bell. */
+bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task);
+/* After it has waited. */
+void fastcgi_ng_stream_awake(fastcgi_ng_task_t *task);
+/* The request is over. */
+void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome);
+/* STDIN and DATA on either kind of connection, as the core's functions of
+   these names. */
+int fastcgi_ng_flow_offer(const fastcgi_ng_task_t *task,
+                          enum fcng_stream stream, const void *data,
+                          apr_size_t len, bool fin);
+apr_uint64_t fastcgi_ng_flow_sent(const fastcgi_ng_task_t *task);
+apr_uint64_t fastcgi_ng_flow_offered(const fastcgi_ng_task_t *task);
+
+/* fastcgi_ng_values.c: asks the application, if that is due, whether it
+   multiplexes. */
+bool fastcgi_ng_backend_ask_values(fastcgi_ng_backend_t *backend);
 
 /* fastcgi_ng_shared.c: what the processes of the server share. */
 /* In the parent: memory and bells, once. */
@@ -558,6 +716,10 @@ int fastcgi_ng_status(request_rec *r, fastcgi_ng_child_t *child);
 void fastcgi_ng_status_hooks(apr_pool_t *p); /* a section in mod_status */
 
 /* fastcgi_ng_service.c */
+/* A thread that no signal reaches. */
+apr_status_t fastcgi_ng_thread_start(apr_thread_t **thread,
+                                     apr_thread_start_t run, void *data,
+                                     apr_pool_t *pool);
 apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child);
 void fastcgi_ng_service_stop(fastcgi_ng_child_t *child);
 /* The thread sleeps no longer than |at_us|. */
@@ -632,7 +794,8 @@ typedef struct fastcgi_ng_wait_t {
    |sends| some, or the time is up. */
 bool fastcgi_ng_io_client_takes(const fastcgi_ng_client_t *client,
                                 bool sends, uint64_t until_us);
-/* Waits for the application, the client, or the time. */
+/* Waits for the application (on a shared connection for the bell), the client,
+   or the time. */
 void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
                         fastcgi_ng_wait_t *wait);
 
@@ -641,6 +804,7 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
 /* False: no descriptors; such a bell may be rung and closed. */
 bool fastcgi_ng_bell_open(fastcgi_ng_bell_t *bell);
 void fastcgi_ng_bell_ring(const fastcgi_ng_bell_t *bell);
+void fastcgi_ng_bell_quiet(const fastcgi_ng_bell_t *bell);
 void fastcgi_ng_bell_close(fastcgi_ng_bell_t *bell);
 /* Sleeps until |bell| rings, the client leaves or |ms| have passed.  False:
    the client has left. */
@@ -653,10 +817,13 @@ fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool,
                                             const fastcgi_ng_bell_t *shared);
 void fastcgi_ng_watch_wake(fastcgi_ng_watch_t *watch);
 void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch);
-bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn);
-/* Calls |ready| for each watched one that became readable. */
+/* How many are watched. */
+unsigned fastcgi_ng_watch_count(const fastcgi_ng_watch_t *watch);
+/* |write|: until it takes bytes, too.  False: no memory. */
+bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn,
+                          bool write);
+/* Calls |ready| for each of them that is. */
 void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
-                           void (*ready)(fastcgi_ng_backend_t *backend,
-                                         const fastcgi_ng_conn_t *conn));
+                           fastcgi_ng_ready_t *ready);
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * min_idle: a thread that opens connections which no request waits for.  The
- * service thread asks the core for them, and must not wait for a connect
- * itself, for others wait for it.  There is one where a pool has the word.
+ * A thread that opens connections which no request waits for: those of
+ * min_idle, and those on which an application is asked whether it multiplexes.
+ * The service thread asks the core for them, and must not wait for a connect
+ * itself, for others wait for it.  There is one where a pool has such a word.
  */
 #include "fastcgi_ng.h"
 
 #include "apr_thread_cond.h"
-
-#include <signal.h>
 
 struct fastcgi_ng_ahead_t {
     fastcgi_ng_child_t *child;
@@ -42,8 +41,11 @@ static void *APR_THREAD_FUNC ahead_main(apr_thread_t *thread, void *data)
 
     while (wait_for_work(ahead)) {
         for (i = 0; i < backends->nelts; i++) {
-            while (fastcgi_ng_backend_open_ahead(
-                       APR_ARRAY_IDX(backends, i, fastcgi_ng_backend_t *))) {
+            fastcgi_ng_backend_t *b
+                = APR_ARRAY_IDX(backends, i, fastcgi_ng_backend_t *);
+
+            while (fastcgi_ng_backend_ask_values(b)
+                   || fastcgi_ng_backend_open_ahead(b)) {
                 continue;
             }
         }
@@ -70,7 +72,9 @@ static bool any_wanted(const fastcgi_ng_child_t *child)
         fastcgi_ng_backend_t *b
             = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
 
-        if (fcng_pool_get_options(b->pool)->min_idle > 0) {
+        const fcng_pool_options *o = fcng_pool_get_options(b->pool);
+
+        if (o->min_idle > 0 || o->multiplex == FCNG_MULTIPLEX_AUTO) {
             return true;
         }
     }
@@ -81,7 +85,6 @@ static bool any_wanted(const fastcgi_ng_child_t *child)
 apr_status_t fastcgi_ng_ahead_start(fastcgi_ng_child_t *child)
 {
     struct fastcgi_ng_ahead_t *ahead;
-    sigset_t all, before;
     apr_status_t rv;
 
     if (!any_wanted(child)) {
@@ -97,12 +100,8 @@ apr_status_t fastcgi_ng_ahead_start(fastcgi_ng_child_t *child)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    /* A signal must reach a thread that expects it. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    rv = ap_thread_create(&ahead->thread, NULL, ahead_main, ahead,
-                          child->pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    rv = fastcgi_ng_thread_start(&ahead->thread, ahead_main, ahead,
+                                 child->pool);
     if (rv == APR_SUCCESS) {
         child->ahead = ahead;
     }

@@ -223,7 +223,7 @@ fastcgi_ng_answer_t *fastcgi_ng_ask(request_rec *r, const char *pool,
         return answer;
     }
     fastcgi_ng_task_run(task);
-    apr_bucket_free(task->buf);
+    fastcgi_ng_task_end(task);
     conclude(task);
     return answer;
 }

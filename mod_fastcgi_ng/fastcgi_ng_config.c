@@ -218,10 +218,6 @@ static const char *add_folder(cmd_parms *cmd, fastcgi_ng_app_t *app,
     return NULL;
 }
 
-/* Words of the core's that this module does not heed. */
-#define MULTIPLEXING (1u << FCNG_WORD_MULTIPLEX | 1u << FCNG_WORD_MAX_STREAMS \
-                      | 1u << FCNG_WORD_STREAM_BUFFER)
-
 static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
                             const char *word)
 {
@@ -237,11 +233,6 @@ static const char *add_word(cmd_parms *cmd, fastcgi_ng_app_t *app,
         return apr_psprintf(cmd->pool, "FastCgiNgPool %s: %s%s", app->name,
                             why, err == FCNG_ERR_WORD
                                  && strstr(why, "known") ? ", for" : "");
-    }
-    if ((app->options.set & MULTIPLEXING) != 0) {
-        return apr_psprintf(cmd->pool, "FastCgiNgPool %s: \"%s\": connections "
-                            "are not shared by requests here", app->name,
-                            word);
     }
     return NULL;
 }
@@ -289,6 +280,12 @@ static const char *cmd_pool(cmd_parms *cmd, void *dummy, int argc,
 
         err = fcng_is_word(arg) ? add_word(cmd, app, argv[i])
                                 : add_address(cmd, app, argv[i]);
+    }
+    if (err == NULL && app->options.multiplex != FCNG_MULTIPLEX_OFF
+        && app->options.max_idle == 0) {
+        err = apr_psprintf(cmd->pool, "FastCgiNgPool %s: \"multiplex\" needs "
+                           "kept connections, remove \"max_idle=0\"",
+                           app->name);
     }
     if (err == NULL && app->addresses->nelts == 0) {
         err = apr_psprintf(cmd->pool, "FastCgiNgPool %s: no address: write "
@@ -724,6 +721,14 @@ static void check_apps(apr_pool_t *p, server_rec *main_server, server_rec *s)
                          "request at a time; use the event MPM, or leave it "
                          "out", app->line, app->file, app->name);
             app->options.min_idle = 0;
+        }
+        if (app->options.multiplex != FCNG_MULTIPLEX_OFF && !threaded) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "line %d of %s: FastCgiNgPool %s: multiplex has no "
+                         "effect with an MPM whose processes serve one "
+                         "request at a time; use the event MPM, or leave it "
+                         "out", app->line, app->file, app->name);
+            app->options.multiplex = FCNG_MULTIPLEX_OFF;
         }
         for (i = 0; i < app->addresses->nelts; i++) {
             fastcgi_ng_io_check_name(

@@ -117,20 +117,20 @@ int fastcgi_ng_data_offer(fastcgi_ng_task_t *task)
     while (!fastcgi_ng_data_fin(task)) {
         piece_t *piece = &data->piece[data->next];
 
-        if (fcng_request_sent(task->request) < piece->end) {
+        if (fastcgi_ng_flow_sent(task) < piece->end) {
             return FCNG_OK; /* still on its way */
         }
         err = read_piece(task, piece, &len);
         if (err == FCNG_OK) {
-            err = fcng_request_offer(task->request, FCNG_DATA, piece->bytes,
-                                     len, data->at + len == data->length);
+            err = fastcgi_ng_flow_offer(task, FCNG_DATA, piece->bytes, len,
+                                        data->at + len == data->length);
         }
         if (err != FCNG_OK) {
             return err == FCNG_AGAIN ? FCNG_OK : err;
         }
         data->at += len;
         data->next = (data->next + 1) % PIECES;
-        piece->end = fcng_request_offered(task->request);
+        piece->end = fastcgi_ng_flow_offered(task);
     }
     return FCNG_OK;
 }

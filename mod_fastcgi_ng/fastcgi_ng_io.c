@@ -34,6 +34,7 @@
 #define NAMES_US 30000000    /* how long a resolved name is believed */
 #define CLIENT_CHECK_MS 200  /* where nothing can tell of a client's leaving */
 #define ABORT_CHECK_MS 1000  /* nor of httpd's being told to stop at once */
+#define NO_BELL_MS 20        /* nor of what came on a shared connection */
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -643,7 +644,10 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
     int rc, n = 1, ms = ms_until(wait->until_us,
                                  blind ? CLIENT_CHECK_MS : ABORT_CHECK_MS);
 
-    pfd[0].fd = task->conn->fd;
+    if (task->conn == NULL && task->stream->bell.in < 0 && ms > NO_BELL_MS) {
+        ms = NO_BELL_MS;
+    }
+    pfd[0].fd = task->conn != NULL ? task->conn->fd : task->stream->bell.in;
     pfd[0].events = (short)(POLLIN | (wait->write ? POLLOUT : 0));
     if (client->fd >= 0 && (wait->client || !client->secondary)) {
         pfd[1].fd = client->fd;

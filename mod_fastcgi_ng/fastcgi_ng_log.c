@@ -251,7 +251,9 @@ void fastcgi_ng_notes(fastcgi_ng_task_t *task)
     note(task, "fastcgi_ng_reused", task->reused ? "1" : "0");
     if (task->stream_id > 0) {
         note(task, "fastcgi_ng_stream_id",
-             task->stream_id == 1 ? "1" : "2");
+             task->stream_id == 1 ? "1"
+             : task->stream_id == 2 ? "2"
+             : apr_psprintf(p, "%u", task->stream_id));
     }
     if (task->ended) {
         note(task, "fastcgi_ng_app_status",

@@ -21,8 +21,10 @@
 
 typedef struct waiter_t {
     fcng_pool_wait link;
+    fastcgi_ng_task_t *task;
     fastcgi_ng_bell_t bell;
     bool done;
+    int error; /* it could not begin on a shared connection */
     enum fcng_pool_verdict verdict;
     fcng_pool_conn *conn;
 } waiter_t;
@@ -62,12 +64,31 @@ static bool idle_remove(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
     return watched;
 }
 
+static void conn_close(fastcgi_ng_conn_t *conn)
+{
+    if (conn->shared) {
+        fastcgi_ng_mux_remove(conn);
+    }
+    fastcgi_ng_io_close(conn->fd);
+    fcng_conn_del(conn->fcgi);
+    free(conn);
+}
+
+/* On a shared connection: it begins there at once, by whichever thread. */
+static void share(waiter_t *waiter, uint64_t now)
+{
+    waiter->error = fastcgi_ng_mux_begin(waiter->task, waiter->conn->data,
+                                         now);
+    waiter->conn = NULL;
+}
+
 /* Wakes those waiters that may go on or have waited too long. */
-static void serve_queue(fastcgi_ng_backend_t *b, uint64_t now)
+void fastcgi_ng_backend_serve(fastcgi_ng_backend_t *b, uint64_t now)
 {
     enum fcng_pool_verdict verdict;
     fcng_pool_wait *wait;
     fcng_pool_conn *link;
+    bool shared = false;
 
     while ((verdict = fcng_pool_next(b->pool, now, &wait, &link))
            != FCNG_POOL_WAIT) {
@@ -76,10 +97,21 @@ static void serve_queue(fastcgi_ng_backend_t *b, uint64_t now)
         if (link != NULL) {
             idle_remove(b, link->data);
         }
+        if (verdict == FCNG_POOL_OPEN && link != NULL) {
+            conn_close(link->data); /* exchanged */
+            link = NULL;
+        }
         waiter->verdict = verdict;
         waiter->conn = link;
+        if (verdict == FCNG_POOL_USE && link->max_streams > 1) {
+            share(waiter, now);
+            shared = true;
+        }
         waiter->done = true;
         fastcgi_ng_bell_ring(&waiter->bell);
+    }
+    if (shared) {
+        fastcgi_ng_mux_flush(b);
     }
 }
 
@@ -93,14 +125,14 @@ static uint64_t due(const fastcgi_ng_backend_t *b, uint64_t now)
 
 /* ------------------------------------------------------ connections --- */
 
-static void conn_close(fastcgi_ng_conn_t *conn)
+void fastcgi_ng_backend_close(fastcgi_ng_conn_t *conn)
 {
-    fastcgi_ng_io_close(conn->fd);
-    fcng_conn_del(conn->fcgi);
-    free(conn);
+    conn_close(conn);
 }
 
-static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd)
+/* The mutex is held where |max_streams| is more than 1. */
+static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd,
+                                   uint32_t max_streams)
 {
     const fcng_pool_options *o = fcng_pool_get_options(b->pool);
     fcng_conn_options options;
@@ -112,14 +144,21 @@ static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd)
     memset(&options, 0, sizeof(options));
     options.keep_conn = o->max_idle > 0;
     options.split_large_params = o->split_large_params;
+    options.max_streams = max_streams;
+    options.stream_buffer = o->stream_buffer;
     conn->fcgi = fcng_conn_new(NULL, &options);
     if (conn->fcgi == NULL) {
         free(conn);
         return NULL;
     }
     conn->link.data = conn;
+    conn->link.max_streams = max_streams;
     conn->backend = b;
     conn->fd = fd;
+    conn->shared = max_streams > 1;
+    if (conn->shared) {
+        fastcgi_ng_mux_add(conn);
+    }
     return conn;
 }
 
@@ -130,15 +169,15 @@ static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
     fcng_pool_count(b->pool, FCNG_COUNT_STALE);
     fcng_pool_remove(b->pool, &conn->link);
     conn_close(conn);
-    serve_queue(b, fastcgi_ng_now());
+    fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
 }
 
-static void give_up(fastcgi_ng_backend_t *b)
+static void give_up(fastcgi_ng_backend_t *b, enum fcng_pool_need need)
 {
     apr_thread_mutex_lock(b->mutex);
-    fcng_pool_give_up(b->pool, FCNG_POOL_ANY);
-    serve_queue(b, fastcgi_ng_now());
+    fcng_pool_give_up(b->pool, need);
+    fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
 }
 
@@ -232,6 +271,20 @@ void fastcgi_ng_backend_look(fastcgi_ng_backend_t *b, fcng_candidate *c)
     apr_thread_mutex_unlock(b->mutex);
 }
 
+bool fastcgi_ng_backend_shares(fastcgi_ng_backend_t *b)
+{
+    bool shares;
+
+    if (fcng_pool_get_options(b->pool)->multiplex == FCNG_MULTIPLEX_OFF) {
+        return false;
+    }
+    apr_thread_mutex_lock(b->mutex);
+    shares = fcng_pool_max_streams(b->pool, FCNG_POOL_ANY, fastcgi_ng_now())
+             > 1;
+    apr_thread_mutex_unlock(b->mutex);
+    return shares;
+}
+
 /* ---------------------------------------------------------- acquire --- */
 
 static int waiting_ms(const fastcgi_ng_task_t *task)
@@ -258,14 +311,29 @@ static void wait_in_queue(fastcgi_ng_task_t *task, waiter_t *waiter)
         stays = fastcgi_ng_bell_wait(&waiter->bell, task, waiting_ms(task));
         apr_thread_mutex_lock(b->mutex);
         if (b->child->service == NULL) {
-            serve_queue(b, fastcgi_ng_now());
+            fastcgi_ng_backend_serve(b, fastcgi_ng_now());
         }
     }
     if (!waiter->done) {
         task->client_gone = !stays;
         fcng_pool_cancel(b->pool, &waiter->link);
         waiter->verdict = FCNG_POOL_REFUSE;
-        serve_queue(b, fastcgi_ng_now()); /* a place may be on its way */
+        fastcgi_ng_backend_serve(b, fastcgi_ng_now()); /* a place may be on its way */
+    }
+}
+
+/* Mutex held.  multiplex=auto: whether it is to be asked now. */
+static void must_ask(fastcgi_ng_backend_t *b, uint64_t now)
+{
+    if (fcng_pool_get_options(b->pool)->multiplex == FCNG_MULTIPLEX_AUTO
+        && fcng_pool_must_ask(b->pool, now)) {
+        if (b->child->ahead != NULL) {
+            b->asks = true;
+            fastcgi_ng_ahead_wake(b->child);
+        }
+        else {
+            fcng_pool_not_asked(b->pool, now);
+        }
     }
 }
 
@@ -280,8 +348,10 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task,
 
     waiter->done = false;
     waiter->bell.in = waiter->bell.out = -1;
+    waiter->error = FCNG_OK;
     verdict = fcng_pool_acquire(b->pool, &waiter->link, need, now,
                                 &waiter->conn);
+    must_ask(b, now);
     *error = FCNG_ERR_QUEUE_FULL;
     if (verdict == FCNG_POOL_WAIT) {
         *error = FCNG_ERR_QUEUE_TIMEOUT;
@@ -320,18 +390,64 @@ static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
     return false;
 }
 
-static int open_new(fastcgi_ng_task_t *task, bool patient)
+static void told_of_connect(fastcgi_ng_task_t *task, uint64_t failures)
+{
+    if (failures > 0) {
+        fastcgi_ng_log(task, APLOG_WARNING, FCNG_MSG_UP,
+                       "the application is back; %" APR_UINT64_T_FMT
+                       " attempts to connect had failed",
+                       (apr_uint64_t)failures);
+    }
+}
+
+/* With a descriptor: the connection is the task's, or it begins on it with
+   others. */
+static int opened(fastcgi_ng_task_t *task, enum fcng_pool_need need, int fd,
+                  uint64_t begun)
 {
     fastcgi_ng_backend_t *b = task->backend;
-    uint64_t failures, begun = fastcgi_ng_now();
-    fastcgi_ng_dial_t dial;
+    uint64_t failures, now;
     fastcgi_ng_conn_t *conn;
+    int err = FCNG_OK;
+
+    apr_thread_mutex_lock(b->mutex);
+    now = fastcgi_ng_now();
+    conn = conn_new(b, fd, fcng_pool_max_streams(b->pool, need, now));
+    if (conn == NULL) {
+        apr_thread_mutex_unlock(b->mutex);
+        fastcgi_ng_io_close(fd);
+        give_up(b, need);
+        return FCNG_ERR_NOMEM;
+    }
+    fcng_pool_add(b->pool, &conn->link, need, begun);
+    if (conn->shared) {
+        err = fastcgi_ng_mux_begin(task, conn, now);
+        fastcgi_ng_backend_serve(b, now); /* those that waited for it */
+        fastcgi_ng_mux_flush(b);
+    }
+    else {
+        fcng_pool_started(b->pool, &conn->link, now);
+        task->conn = conn;
+        task->reused = false;
+    }
+    failures = fcng_outage_over(&b->outage);
+    apr_thread_mutex_unlock(b->mutex);
+    told_of_connect(task, failures);
+    return err;
+}
+
+static int open_new(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    uint64_t begun = fastcgi_ng_now();
+    fastcgi_ng_dial_t dial;
+    bool late;
     int fd;
 
     memset(&dial, 0, sizeof(dial));
     dial.backend = b;
     dial.task = task;
-    dial.patient = patient;
+    dial.patient = how->patient;
     dial.begun_us = begun;
     dial.deadline_us = begun + (uint64_t)task->conf->connect_timeout;
     if (task->end_us < dial.deadline_us) {
@@ -339,40 +455,31 @@ static int open_new(fastcgi_ng_task_t *task, bool patient)
     }
     fd = fastcgi_ng_io_connect(&dial);
     task->connect_us += fastcgi_ng_now() - begun;
-    if (fd < 0) {
-        if (!task->client_gone
-            && !(dial.timed_out && dial.deadline_us == task->end_us)) {
-            connect_failed(&dial);
-        }
-        give_up(b);
-        if (task->client_gone) {
-            return FCNG_ERR_CLOSED;
-        }
-        if (dial.timed_out && dial.deadline_us == task->end_us) {
-            return FCNG_ERR_TIMEOUT;
-        }
-        return FCNG_ERR_CONNECT;
+    if (fd >= 0) {
+        return opened(task, how->need, fd, begun);
     }
-    conn = conn_new(b, fd);
-    if (conn == NULL) {
-        fastcgi_ng_io_close(fd);
-        give_up(b);
-        return FCNG_ERR_NOMEM;
+    late = dial.timed_out && dial.deadline_us == task->end_us;
+    if (!task->client_gone && !late) {
+        connect_failed(&dial);
     }
-    apr_thread_mutex_lock(b->mutex);
-    fcng_pool_add(b->pool, &conn->link, FCNG_POOL_ANY, begun);
-    fcng_pool_started(b->pool, &conn->link, fastcgi_ng_now());
-    failures = fcng_outage_over(&b->outage);
-    apr_thread_mutex_unlock(b->mutex);
-    if (failures > 0) {
-        fastcgi_ng_log(task, APLOG_WARNING, FCNG_MSG_UP,
-                       "the application is back; %" APR_UINT64_T_FMT
-                       " attempts to connect had failed",
-                       (apr_uint64_t)failures);
+    give_up(b, how->need);
+    return task->client_gone ? FCNG_ERR_CLOSED
+           : late ? FCNG_ERR_TIMEOUT : FCNG_ERR_CONNECT;
+}
+
+/* Mutex held.  The task's own, or (task->stream) one that it shares. */
+static int use(fastcgi_ng_task_t *task, waiter_t *waiter)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+
+    if (waiter->conn != NULL && waiter->conn->max_streams > 1) {
+        share(waiter, fastcgi_ng_now());
+        fastcgi_ng_mux_flush(b);
     }
-    task->conn = conn;
-    task->reused = false;
-    return FCNG_OK;
+    if (waiter->conn != NULL) {
+        fcng_pool_started(b->pool, waiter->conn, fastcgi_ng_now());
+    }
+    return waiter->error;
 }
 
 static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
@@ -386,6 +493,7 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
 
     memset(&waiter, 0, sizeof(waiter));
     waiter.link.data = &waiter;
+    waiter.task = task;
     for (;;) {
         conn = NULL;
         wake = false;
@@ -397,24 +505,24 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
         task->probe = task->probe
                       || fcng_health_begin(&b->health, fastcgi_ng_now());
         verdict = ask(task, how->need, &waiter, &error);
+        if (verdict == FCNG_POOL_USE) {
+            error = use(task, &waiter);
+        }
         if (waiter.conn != NULL) {
             conn = waiter.conn->data;
             wake = idle_remove(b, conn);
         }
-        if (verdict == FCNG_POOL_USE) {
-            fcng_pool_started(b->pool, &conn->link, fastcgi_ng_now());
+        if (verdict == FCNG_POOL_OPEN && conn != NULL) {
+            conn_close(conn); /* exchanged */
         }
         apr_thread_mutex_unlock(b->mutex);
         if (wake) {
             fastcgi_ng_service_wake(b->child);
         }
         if (verdict == FCNG_POOL_OPEN) {
-            if (conn != NULL) {
-                conn_close(conn); /* exchanged */
-            }
-            return open_new(task, how->patient);
+            return open_new(task, how);
         }
-        if (verdict == FCNG_POOL_REFUSE) {
+        if (verdict == FCNG_POOL_REFUSE || conn == NULL) {
             return error;
         }
         if (usable(task, conn)) {
@@ -433,6 +541,7 @@ int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
 
     task->probe = false;
     task->answered = false;
+    task->conn = NULL;
     err = get_conn(task, how);
     if (err != FCNG_OK && task->probe) {
         apr_thread_mutex_lock(b->mutex);
@@ -450,7 +559,7 @@ void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task)
 {
     fastcgi_ng_backend_t *b = task->backend;
 
-    if (!task->reused) {
+    if (!task->reused && task->conn != NULL) {
         apr_thread_mutex_lock(b->mutex);
         fcng_pool_first_byte(b->pool, &task->conn->link, fastcgi_ng_now());
         apr_thread_mutex_unlock(b->mutex);
@@ -473,7 +582,9 @@ void fastcgi_ng_backend_answered(fastcgi_ng_task_t *task)
    against the server. */
 static void judge(fastcgi_ng_task_t *task, bool answered, uint64_t now)
 {
-    bool stale = task->reused && task->error != FCNG_ERR_TIMEOUT;
+    bool stale = task->stream != NULL
+                 ? task->stream->blameless
+                 : task->reused && task->error != FCNG_ERR_TIMEOUT;
 
     if (answered) {
         if (!task->answered) {
@@ -503,20 +614,24 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
     judge(task, outcome->answered, now);
-    if (task->reused && task->first_byte_us > 0) {
+    if (conn != NULL && task->reused && task->first_byte_us > 0) {
         fcng_pool_first_byte(b->pool, &conn->link, task->first_byte_us);
     }
     fcng_pool_count(b->pool, counter);
     if (retried) {
         fcng_pool_count(b->pool, FCNG_COUNT_RETRIED);
     }
-    if (fcng_pool_release(b->pool, &conn->link, reusable, now)) {
+    if (conn == NULL) {
+        fastcgi_ng_stream_del(b, task->stream); /* it has left already */
+        task->stream = NULL;
+    }
+    else if (fcng_pool_release(b->pool, &conn->link, reusable, now)) {
         idle_add(b, conn);
     }
     else {
         conn_close(conn);
     }
-    serve_queue(b, now);
+    fastcgi_ng_backend_serve(b, now);
     at = due(b, now);
     apr_thread_mutex_unlock(b->mutex);
     fastcgi_ng_service_at(b->child, at);
@@ -535,7 +650,7 @@ static void close_idle(fastcgi_ng_backend_t *b)
             idle_remove(b, link->data);
             conn_close(link->data);
         }
-        serve_queue(b, fastcgi_ng_now());
+        fastcgi_ng_backend_serve(b, fastcgi_ng_now());
         apr_thread_mutex_unlock(b->mutex);
     } while (link != NULL);
 }
@@ -559,10 +674,14 @@ static void want_ahead(fastcgi_ng_backend_t *b, uint64_t now)
 static void opened_ahead(fastcgi_ng_dial_t *dial, int fd)
 {
     fastcgi_ng_backend_t *b = dial->backend;
-    fastcgi_ng_conn_t *conn = fd >= 0 ? conn_new(b, fd) : NULL;
+    fastcgi_ng_conn_t *conn = NULL;
     bool tell;
 
     apr_thread_mutex_lock(b->mutex);
+    if (fd >= 0) {
+        conn = conn_new(b, fd, fcng_pool_max_streams(b->pool, FCNG_POOL_ANY,
+                                                     fastcgi_ng_now()));
+    }
     if (conn == NULL && fd >= 0) {
         fastcgi_ng_io_close(fd);
     }
@@ -572,12 +691,12 @@ static void opened_ahead(fastcgi_ng_dial_t *dial, int fd)
     }
     fcng_pool_opened_ahead(b->pool, conn != NULL ? &conn->link : NULL,
                            fastcgi_ng_now());
-    if (conn != NULL) {
+    if (conn != NULL && !conn->shared) {
         idle_add(b, conn);
     }
     tell = fd < 0 && !b->ahead_told && !atomic_load(&b->child->stopping);
     b->ahead_told = fd < 0;
-    serve_queue(b, fastcgi_ng_now());
+    fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
     if (tell) {
         ap_log_error(APLOG_MARK, APLOG_WARNING,
@@ -629,7 +748,7 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
             want_ahead(b, now);
         }
         ahead = b->ahead > 0;
-        serve_queue(b, now);
+        fastcgi_ng_backend_serve(b, now);
         apr_thread_mutex_unlock(b->mutex);
     } while (link != NULL);
     if (ahead) {
@@ -638,7 +757,8 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *b)
 }
 
 void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
-                                const fastcgi_ng_conn_t *suspect)
+                                fastcgi_ng_conn_t *suspect, bool read,
+                                bool write)
 {
     enum fastcgi_ng_probe state = FASTCGI_NG_ALIVE;
     fastcgi_ng_conn_t *conn;
@@ -654,7 +774,7 @@ void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
             idle_remove(b, conn);
             fcng_pool_remove(b->pool, &conn->link);
             conn_close(conn);
-            serve_queue(b, fastcgi_ng_now());
+            fastcgi_ng_backend_serve(b, fastcgi_ng_now());
         }
     }
     apr_thread_mutex_unlock(b->mutex);
@@ -685,6 +805,7 @@ static apr_status_t backend_cleanup(void *data)
 
     fcng_pool_get_counts(b->pool, &counts);
     fastcgi_ng_io_forget_names(b);
+    fastcgi_ng_stream_free(b);
     if (counts.connections > 0) {
         b->child->in_use = true; /* a request still runs; the process ends
                                     anyway */

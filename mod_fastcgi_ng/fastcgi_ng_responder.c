@@ -93,6 +93,13 @@ static bool idempotent(const fastcgi_ng_task_t *task)
     return task->question != NULL || fcng_method_idempotent(method);
 }
 
+/* A body that is passed on as it comes could hold up an application that waits
+   for it, and with that all requests on the connection. */
+static bool needs_own(const fastcgi_ng_task_t *task)
+{
+    return task->exclusive || !(task->body.spooled || task->body.eos);
+}
+
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
 {
     fastcgi_ng_ask_t ask;
@@ -101,6 +108,9 @@ static int get_connection(fastcgi_ng_task_t *task, bool fresh)
     ask.need = fresh ? FCNG_POOL_FRESH
                : idempotent(task) && fastcgi_ng_body_repeatable(&task->body)
                    ? FCNG_POOL_ANY : FCNG_POOL_SETTLED;
+    if (needs_own(task)) {
+        ask.need |= FCNG_POOL_ALONE;
+    }
     if (task->app->addresses->nelts == 1) {
         ask.patient = true;
         return ask_one(task, &ask, 0);
@@ -108,7 +118,9 @@ static int get_connection(fastcgi_ng_task_t *task, bool fresh)
     return ask_many(task, &ask);
 }
 
-static int submit(fastcgi_ng_task_t *task)
+int fastcgi_ng_task_submit(const fastcgi_ng_task_t *task,
+                           fastcgi_ng_conn_t *conn, void *user,
+                           fcng_request **request)
 {
     fcng_submit submit;
 
@@ -121,8 +133,8 @@ static int submit(fastcgi_ng_task_t *task)
     submit.data_length = fastcgi_ng_data_length(task);
     submit.no_stdin = task->question != NULL
                       && task->conf->auth.send_stdin == 0;
-    submit.user = task;
-    return fcng_conn_submit(task->conn->fcgi, &submit, &task->request);
+    submit.user = user;
+    return fcng_conn_submit(conn->fcgi, &submit, request);
 }
 
 /* -------------------------------------------------------------- events --- */
@@ -138,7 +150,7 @@ static bool is_whole(const fastcgi_ng_task_t *task)
                    && task->head.body == task->head.content_length));
 }
 
-static bool is_failure(const fastcgi_ng_task_t *task, int err)
+bool fastcgi_ng_task_fails(const fastcgi_ng_task_t *task, int err)
 {
     return !is_whole(task)
            || (err != FCNG_ERR_CLOSED && err != FCNG_ERR_IO
@@ -166,7 +178,7 @@ static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
         break;
     case FCNG_EV_FAILED:
         task->over = true;
-        if (task->error == FCNG_OK && is_failure(task, event->error)) {
+        if (task->error == FCNG_OK && fastcgi_ng_task_fails(task, event->error)) {
             task->error = event->error;
         }
         break;
@@ -217,10 +229,12 @@ static void on_bytes(fastcgi_ng_task_t *task, apr_size_t len)
 
 static void on_failure(fastcgi_ng_task_t *task, int err)
 {
-    fcng_conn_fail(task->conn->fcgi, err);
-    take_events(task);
+    if (task->conn != NULL) {
+        fcng_conn_fail(task->conn->fcgi, err);
+        take_events(task);
+    }
     task->over = true;
-    if (task->error == FCNG_OK && is_failure(task, err)) {
+    if (task->error == FCNG_OK && fastcgi_ng_task_fails(task, err)) {
         task->error = err;
     }
 }
@@ -229,13 +243,16 @@ static void on_failure(fastcgi_ng_task_t *task, int err)
 
 static bool wants_write(const fastcgi_ng_task_t *task)
 {
+    if (task->stream != NULL) {
+        return task->unsent;
+    }
     return !task->write_failed && fcng_conn_wants_write(task->conn->fcgi);
 }
 
 /* More of the body and the file for the core; false: the request is over. */
 static bool offer(fastcgi_ng_task_t *task)
 {
-    int err = fastcgi_ng_body_offer(&task->body, task->request);
+    int err = fastcgi_ng_body_offer(task);
 
     if (err != FCNG_OK) {
         task->status = task->body.status;
@@ -248,6 +265,11 @@ static bool offer(fastcgi_ng_task_t *task)
         task->over = true;
     }
     return err == FCNG_OK;
+}
+
+static bool all_offered(const fastcgi_ng_task_t *task)
+{
+    return task->body.fin && fastcgi_ng_data_fin(task);
 }
 
 /* Body and records out, as much as goes without waiting. */
@@ -268,13 +290,30 @@ static void push(fastcgi_ng_task_t *task)
             task->active_us = fastcgi_ng_now();
         }
     } while (rv == APR_SUCCESS && sent > 0 && !task->body.waits
-             && !(task->body.fin && fastcgi_ng_data_fin(task)));
+             && !all_offered(task));
     if (rv == APR_ENOMEM) {
         on_failure(task, FCNG_ERR_NOMEM);
     }
     else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
         /* It may have answered before it closed: reading tells. */
         task->write_failed = true;
+    }
+}
+
+/* The same on a shared connection. */
+static void push_shared(fastcgi_ng_task_t *task)
+{
+    apr_uint64_t before;
+    bool more = !all_offered(task);
+
+    while (more) {
+        before = fastcgi_ng_flow_sent(task);
+        if (!offer(task)) {
+            return;
+        }
+        fastcgi_ng_stream_push(task);
+        more = fastcgi_ng_flow_sent(task) > before && !task->body.waits
+               && !all_offered(task);
     }
 }
 
@@ -316,6 +355,12 @@ static void wait_for(fastcgi_ng_task_t *task)
     wait.client = !task->body.fin && task->body.waits && !task->write_failed;
     wait.until_us = deadline(task, &clients_fault);
     fastcgi_ng_io_wait(task, &wait);
+    if (task->stream != NULL) {
+        fastcgi_ng_stream_awake(task);
+        wait.timed_out = wait.timed_out
+                         && fastcgi_ng_now() >= deadline(task,
+                                                         &clients_fault);
+    }
     if (wait.client_gone) {
         task->client_gone = true;
     }
@@ -366,12 +411,20 @@ static void pump(fastcgi_ng_task_t *task)
     task->active_us = task->sent_us;
     while (!task->over && task->error == FCNG_OK && task->status == OK
            && !task->client_gone) {
-        push(task);
+        if (task->stream != NULL) {
+            push_shared(task);
+        }
+        else {
+            push(task);
+        }
         if (!task->over && is_late(task)) {
             on_failure(task, FCNG_ERR_TIMEOUT);
         }
-        if (!task->over) {
+        if (!task->over && task->stream == NULL) {
             pull(task);
+        }
+        else if (!task->over && !fastcgi_ng_stream_pull(task)) {
+            wait_for(task);
         }
     }
 }
@@ -392,7 +445,11 @@ static void begin(fastcgi_ng_task_t *task)
     task->heard = false;
     task->first_bytes.len = 0;
     task->app_status = 0;
+    task->moved = 0;
+    task->taken = 0;
     fastcgi_ng_reply_init(task);
+    fastcgi_ng_blocks_free(task->blocks);
+    task->blocks = NULL;
 }
 
 static enum fcng_replay verdict(fastcgi_ng_task_t *task,
@@ -421,6 +478,7 @@ static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
                    fcng_strerror(task->error));
     fastcgi_ng_body_rewind(&task->body);
     fastcgi_ng_data_rewind(task);
+    task->exclusive = task->exclusive || again == FCNG_REPLAY_EXCLUSIVE;
     if (again == FCNG_REPLAY_OTHER) {
         task->failed |= BIT(task->at);
     }
@@ -447,15 +505,12 @@ static enum fcng_counter outcome_counter(const fastcgi_ng_task_t *task,
     return fcng_counter_of(task->error);
 }
 
-/* With a connection: the request, its answer, and the connection back. */
-static enum fcng_replay converse(fastcgi_ng_task_t *task,
-                                 fcng_outcome *outcome)
+/* The request and its answer on a connection of its own.  True: another one
+   may follow. */
+static bool converse_alone(fastcgi_ng_task_t *task, fcng_outcome *outcome)
 {
-    enum fcng_replay again;
-    bool reusable;
-
-    outcome->reused = task->reused;
-    task->error = submit(task);
+    task->error = fastcgi_ng_task_submit(task, task->conn, task,
+                                         &task->request);
     if (task->error == FCNG_OK) {
         task->stream_id = fcng_request_id(task->request);
         pump(task);
@@ -464,7 +519,24 @@ static enum fcng_replay converse(fastcgi_ng_task_t *task,
         fcng_request_release(task->request);
         task->request = NULL;
     }
-    reusable = task->error == FCNG_OK && fcng_conn_reusable(task->conn->fcgi);
+    return task->error == FCNG_OK && fcng_conn_reusable(task->conn->fcgi);
+}
+
+/* With a connection: the request, its answer, and the connection back. */
+static enum fcng_replay converse(fastcgi_ng_task_t *task,
+                                 fcng_outcome *outcome)
+{
+    enum fcng_replay again;
+    bool reusable = false;
+
+    outcome->reused = task->reused;
+    if (task->stream != NULL) {
+        pump(task);
+        fastcgi_ng_stream_end(task, outcome);
+    }
+    else {
+        reusable = converse_alone(task, outcome);
+    }
     if (task->error == FCNG_OK && task->status == OK
         && (task->ended || is_whole(task))) {
         task->error = fcng_head_finish(
@@ -657,6 +729,31 @@ void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
     fastcgi_ng_log_stderr_end(task);
 }
 
+void fastcgi_ng_task_end(fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_blocks_free(task->blocks);
+    apr_bucket_free(task->buf);
+}
+
+/* Where requests share connections, a body is read before that. */
+static bool must_spool(const fastcgi_ng_task_t *task)
+{
+    int i;
+
+    if (!task->conf->request_buffering || task->body.eos) {
+        return false;
+    }
+    if (task->body.length == FCNG_LENGTH_UNKNOWN) {
+        return true;
+    }
+    for (i = 0; i < task->app->addresses->nelts; i++) {
+        if (fastcgi_ng_backend_shares(task->app->backends[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                        const fastcgi_ng_app_t *app, const char *mount,
                        fastcgi_ng_data_t *data)
@@ -666,8 +763,7 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
 
     task->mount = mount;
     task->data = data;
-    if (rc == OK && task->body.length == FCNG_LENGTH_UNKNOWN
-        && task->conf->request_buffering) {
+    if (rc == OK && must_spool(task)) {
         rc = fastcgi_ng_body_spool(&task->body);
     }
     if (rc == OK) {
@@ -679,6 +775,6 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
     fastcgi_ng_task_run(task);
     fastcgi_ng_notes(task);
     rc = answer(task);
-    apr_bucket_free(task->buf);
+    fastcgi_ng_task_end(task);
     return rc;
 }

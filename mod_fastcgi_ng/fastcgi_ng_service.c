@@ -11,6 +11,7 @@
 
 #include <signal.h>
 
+#define WATCH_MAX 1024        /* idle connections; more: by time */
 #define WATCH_AFTER_US 200000 /* younger ones are probably used again soon */
 #define LOOK_US 100000        /* where no other process can wake this one */
 
@@ -39,7 +40,8 @@ static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
     for (conn = b->idle; conn != NULL; conn = conn->next) {
         age = now - conn->link.idle_us;
         conn->watched = age >= WATCH_AFTER_US
-                        && fastcgi_ng_watch_add(watch, conn);
+                        && fastcgi_ng_watch_count(watch) < WATCH_MAX
+                        && fastcgi_ng_watch_add(watch, conn, false);
         if (age < WATCH_AFTER_US && now + WATCH_AFTER_US < at) {
             at = now + WATCH_AFTER_US;
         }
@@ -103,15 +105,16 @@ void fastcgi_ng_service_at(fastcgi_ng_child_t *child, uint64_t at_us)
 }
 
 /* A signal must reach a thread that expects it. */
-static apr_status_t start_deaf(struct fastcgi_ng_service_t *service)
+apr_status_t fastcgi_ng_thread_start(apr_thread_t **thread,
+                                     apr_thread_start_t run, void *data,
+                                     apr_pool_t *pool)
 {
     sigset_t all, before;
     apr_status_t rv;
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    rv = ap_thread_create(&service->thread, NULL, service_main, service,
-                          service->child->pool);
+    rv = ap_thread_create(thread, NULL, run, data, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rv;
 }
@@ -131,7 +134,8 @@ apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child)
     }
     atomic_init(&service->stop, false);
     atomic_init(&service->wake_at, FCNG_NEVER);
-    rv = start_deaf(service);
+    rv = fastcgi_ng_thread_start(&service->thread, service_main, service,
+                                 child->pool);
     if (rv == APR_SUCCESS) {
         child->service = service;
     }

@@ -10,6 +10,10 @@
  */
 #include "fastcgi_ng.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
 #include "apr_file_io.h"
 #include "http_connection.h"
 #include "util_filter.h"
@@ -94,6 +98,26 @@ void fastcgi_ng_spool_prepare(apr_pool_t *pchild)
     if (apr_temp_dir_get(&found, pchild) == APR_SUCCESS) {
         folder = found;
     }
+}
+
+/* For threads that have no pool of their own to make it in. */
+int fastcgi_ng_spool_file(void)
+{
+    char name[PATH_MAX];
+    int fd;
+
+    apr_snprintf(name, sizeof(name), "%s/fastcgi-ng.XXXXXX", folder);
+    fd = mkstemp(name);
+    if (fd >= 0) {
+        unlink(name);
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    return fd;
+}
+
+const char *fastcgi_ng_spool_folder(void)
+{
+    return folder;
 }
 
 static apr_status_t open_temporary(apr_file_t **file, apr_pool_t *p)
@@ -400,9 +424,9 @@ static int read_file(fastcgi_ng_body_t *body)
 /* --------------------------------------------------------------- offer --- */
 
 /* Frees what has left, unless it may have to be sent again. */
-static void drop_sent(fastcgi_ng_body_t *body, fcng_request *request)
+static void drop_sent(fastcgi_ng_body_t *body, const fastcgi_ng_task_t *task)
 {
-    apr_uint64_t sent = fcng_request_sent(request);
+    apr_uint64_t sent = fastcgi_ng_flow_sent(task);
     bool again = body->spooled && body->file != NULL;
 
     if (!again && body->read <= REPLAY_MAX) {
@@ -432,7 +456,7 @@ static bool at_end(const fastcgi_ng_body_t *body)
 }
 
 /* Offers |next|; the core may have no room. */
-static int offer_bucket(fastcgi_ng_body_t *body, fcng_request *request)
+static int offer_bucket(fastcgi_ng_body_t *body, fastcgi_ng_task_t *task)
 {
     const char *data;
     apr_size_t len;
@@ -443,30 +467,31 @@ static int offer_bucket(fastcgi_ng_body_t *body, fcng_request *request)
         body->status = HTTP_INTERNAL_SERVER_ERROR;
         return FCNG_ERR_IO;
     }
-    err = fcng_request_offer(request, FCNG_STDIN, data, len, false);
+    err = fastcgi_ng_flow_offer(task, FCNG_STDIN, data, len, false);
     if (err == FCNG_OK) {
         body->next = APR_BUCKET_NEXT(body->next);
     }
     return err;
 }
 
-static bool has_room(const fcng_request *request)
+static bool has_room(const fastcgi_ng_task_t *task)
 {
-    return fcng_request_offered(request) - fcng_request_sent(request)
+    return fastcgi_ng_flow_offered(task) - fastcgi_ng_flow_sent(task)
            < WINDOW;
 }
 
-int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request)
+int fastcgi_ng_body_offer(fastcgi_ng_task_t *task)
 {
+    fastcgi_ng_body_t *body = &task->body;
     int err = FCNG_OK;
 
     if (body->fin) {
         return FCNG_OK;
     }
-    drop_sent(body, request);
+    drop_sent(body, task);
     body->waits = false;
     while (err == FCNG_OK && !body->waits && !at_end(body)
-           && has_room(request)) {
+           && has_room(task)) {
         if (nothing_to_offer(body)) {
             body->status = refill(body);
             if (body->status != OK) {
@@ -474,10 +499,10 @@ int fastcgi_ng_body_offer(fastcgi_ng_body_t *body, fcng_request *request)
             }
             continue;
         }
-        err = offer_bucket(body, request);
+        err = offer_bucket(body, task);
     }
     if (err == FCNG_OK && at_end(body)) {
-        err = fcng_request_offer(request, FCNG_STDIN, NULL, 0, true);
+        err = fastcgi_ng_flow_offer(task, FCNG_STDIN, NULL, 0, true);
         body->fin = err == FCNG_OK;
         if (err == FCNG_ERR_STDIN_SHORT) {
             body->status = HTTP_BAD_REQUEST;

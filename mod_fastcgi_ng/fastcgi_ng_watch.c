@@ -18,7 +18,6 @@
 #define POLLRDHUP 0
 #endif
 
-#define WATCH_MAX 1024 /* idle connections watched at once; more: by time */
 #define NO_BELL_MS 20  /* how often to look where there is none */
 
 /* --------------------------------------------------------------- bells --- */
@@ -62,7 +61,7 @@ void fastcgi_ng_bell_ring(const fastcgi_ng_bell_t *bell)
     }
 }
 
-static void quiet(const fastcgi_ng_bell_t *bell)
+void fastcgi_ng_bell_quiet(const fastcgi_ng_bell_t *bell)
 {
     char drain[64];
 
@@ -95,17 +94,21 @@ bool fastcgi_ng_bell_wait(const fastcgi_ng_bell_t *bell,
     return !fastcgi_ng_io_client_gone(task);
 }
 
-/* --------------------------------------- the service thread's watching --- */
+/* -------------------------------------------------- threads that watch --- */
 
 enum { OWN, SHARED, FIRST }; /* places in the arrays */
+
+typedef struct watched_t {
+    fastcgi_ng_backend_t *backend;
+    fastcgi_ng_conn_t *conn;
+} watched_t;
 
 struct fastcgi_ng_watch_t {
     fastcgi_ng_bell_t bell, shared;
     atomic_bool woken; /* the bell rings */
-    int n;
-    struct pollfd pfd[FIRST + WATCH_MAX];
-    fastcgi_ng_backend_t *backend[FIRST + WATCH_MAX];
-    const fastcgi_ng_conn_t *conn[FIRST + WATCH_MAX];
+    unsigned n, size;
+    struct pollfd *pfd;
+    watched_t *watched;
 };
 
 static apr_status_t watch_close(void *data)
@@ -113,7 +116,28 @@ static apr_status_t watch_close(void *data)
     fastcgi_ng_watch_t *watch = data;
 
     fastcgi_ng_bell_close(&watch->bell);
+    free(watch->pfd);
+    free(watch->watched);
     return APR_SUCCESS;
+}
+
+static bool grow(fastcgi_ng_watch_t *watch)
+{
+    unsigned size = watch->size > 0 ? 2 * watch->size : 16;
+    struct pollfd *pfd = realloc(watch->pfd, size * sizeof(*pfd));
+    watched_t *watched;
+
+    if (pfd == NULL) {
+        return false;
+    }
+    watch->pfd = pfd;
+    watched = realloc(watch->watched, size * sizeof(*watched));
+    if (watched == NULL) {
+        return false;
+    }
+    watch->watched = watched;
+    watch->size = size;
+    return true;
 }
 
 fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool,
@@ -127,6 +151,9 @@ fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool,
     watch->shared.in = shared != NULL ? shared->in : -1;
     apr_pool_cleanup_register(pool, watch, watch_close,
                               apr_pool_cleanup_null);
+    if (!grow(watch)) {
+        return NULL;
+    }
     atomic_init(&watch->woken, false);
     fastcgi_ng_watch_clear(watch);
     return watch;
@@ -148,15 +175,21 @@ void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch)
     watch->pfd[SHARED].events = POLLIN;
 }
 
-bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn)
+unsigned fastcgi_ng_watch_count(const fastcgi_ng_watch_t *watch)
 {
-    if (watch->n >= FIRST + WATCH_MAX) {
+    return watch->n - FIRST;
+}
+
+bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn,
+                          bool write)
+{
+    if (watch->n == watch->size && !grow(watch)) {
         return false;
     }
     watch->pfd[watch->n].fd = conn->fd;
-    watch->pfd[watch->n].events = POLLIN;
-    watch->backend[watch->n] = conn->backend;
-    watch->conn[watch->n] = conn;
+    watch->pfd[watch->n].events = (short)(POLLIN | (write ? POLLOUT : 0));
+    watch->watched[watch->n].backend = conn->backend;
+    watch->watched[watch->n].conn = conn;
     watch->n++;
     return true;
 }
@@ -173,10 +206,9 @@ static int ms_until(uint64_t until_us)
 }
 
 void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
-                           void (*ready)(fastcgi_ng_backend_t *backend,
-                                         const fastcgi_ng_conn_t *conn))
+                           fastcgi_ng_ready_t *ready)
 {
-    int i;
+    unsigned i;
 
     if (poll(watch->pfd, (nfds_t)watch->n, ms_until(until_us)) <= 0) {
         return;
@@ -185,15 +217,18 @@ void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
         /* In this order: a ring that came between the two would be gone while
            |woken| stayed, and nobody could wake the thread again.  Whoever
            finds |woken| still set has changed what is read after this. */
-        quiet(&watch->bell);
+        fastcgi_ng_bell_quiet(&watch->bell);
         atomic_exchange(&watch->woken, false);
     }
     if (watch->pfd[SHARED].revents != 0) {
-        quiet(&watch->shared);
+        fastcgi_ng_bell_quiet(&watch->shared);
     }
     for (i = FIRST; i < watch->n; i++) {
-        if (watch->pfd[i].revents != 0) {
-            ready(watch->backend[i], watch->conn[i]);
+        short what = watch->pfd[i].revents;
+
+        if (what != 0) {
+            ready(watch->watched[i].backend, watch->watched[i].conn,
+                  (what & ~POLLOUT) != 0, (what & POLLOUT) != 0);
         }
     }
 }

@@ -48,6 +48,7 @@ static apr_status_t child_exit(void *data)
 
     atomic_store(&child->stopping, true);
     fastcgi_ng_service_stop(child);
+    fastcgi_ng_mux_stop(child);
     fastcgi_ng_ahead_stop(child);
     fastcgi_ng_child_close_idle(child);
     return APR_SUCCESS;
@@ -63,6 +64,12 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
                      "mod_fastcgi_ng: no memory for the pools of this "
                      "process: requests to applications will fail");
         return;
+    }
+    rv = fastcgi_ng_mux_start(child_of(s));
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     "mod_fastcgi_ng: no thread for connections that "
+                     "requests share (multiplex): each has its own");
     }
     rv = fastcgi_ng_ahead_start(child_of(s));
     if (rv != APR_SUCCESS) {

@@ -66,6 +66,9 @@ sub mpm {
         || ($self->single ? 'worker' : 'event');
 }
 
+# A process of the prefork MPM has one request at a time.
+sub multiplexes { ($ENV{FCNG_MPM} // '') ne 'prefork' }
+
 sub load {
     my (@names) = @_;
     $builtin //= (run_bounded(10, binary(), '-l'))[1];
