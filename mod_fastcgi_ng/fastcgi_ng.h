@@ -673,7 +673,7 @@ void fastcgi_ng_mux_wake(fastcgi_ng_child_t *child);
 fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *backend);
 void fastcgi_ng_stream_del(fastcgi_ng_backend_t *backend,
                            fastcgi_ng_stream_t *stream);
-/* Those that are to be used again. */
+/* With the mutex held: those that were to be used again. */
 void fastcgi_ng_stream_free(fastcgi_ng_backend_t *backend);
 /* With the mutex held: something has happened. */
 void fastcgi_ng_stream_wake(fastcgi_ng_stream_t *stream);

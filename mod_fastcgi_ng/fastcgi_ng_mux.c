@@ -44,14 +44,19 @@ void fastcgi_ng_mux_add(fastcgi_ng_conn_t *conn)
 /* The thread may sleep on its descriptor: shutdown() wakes it. */
 void fastcgi_ng_mux_remove(fastcgi_ng_conn_t *conn)
 {
+    fastcgi_ng_backend_t *b = conn->backend;
+
     if (conn->prev != NULL) {
         conn->prev->next = conn->next;
     }
     else {
-        conn->backend->shared = conn->next;
+        b->shared = conn->next;
     }
     if (conn->next != NULL) {
         conn->next->prev = conn->prev;
+    }
+    if (b->shared == NULL) {
+        fastcgi_ng_stream_free(b);
     }
 }
 
@@ -187,7 +192,7 @@ void fastcgi_ng_mux_leave(fastcgi_ng_backend_t *b,
     }
 }
 
-/* ------------------------------------------------------------- the way out --- */
+/* --------------------------------------------------------- the way out --- */
 
 /* Those that have more to send may offer it. */
 static void feed_hungry(fastcgi_ng_conn_t *conn)
@@ -235,7 +240,7 @@ void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *b)
     }
 }
 
-/* -------------------------------------------------------------- the way in --- */
+/* ---------------------------------------------------------- the way in --- */
 
 static void answered(fastcgi_ng_conn_t *conn, fastcgi_ng_stream_t *stream,
                      uint64_t now)

@@ -37,6 +37,9 @@ void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
     stream->bell = bell;
     stream->next = b->spare;
     b->spare = stream;
+    if (b->shared == NULL) {
+        fastcgi_ng_stream_free(b);
+    }
 }
 
 void fastcgi_ng_stream_free(fastcgi_ng_backend_t *b)
