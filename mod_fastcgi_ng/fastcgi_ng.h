@@ -338,6 +338,8 @@ typedef struct fastcgi_ng_body_t {
 void fastcgi_ng_spool_prepare(apr_pool_t *pchild);
 int fastcgi_ng_body_init(fastcgi_ng_body_t *body, request_rec *r);
 int fastcgi_ng_body_spool(fastcgi_ng_body_t *body);
+/* Reads what is there already. */
+int fastcgi_ng_body_peek(fastcgi_ng_body_t *body);
 int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body);
 void fastcgi_ng_body_discard(fastcgi_ng_body_t *body);
 /* Whether it will still be there after any failure; is so now. */

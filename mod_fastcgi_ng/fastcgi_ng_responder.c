@@ -735,23 +735,30 @@ void fastcgi_ng_task_end(fastcgi_ng_task_t *task)
     apr_bucket_free(task->buf);
 }
 
-/* Where requests share connections, a body is read before that. */
-static bool must_spool(const fastcgi_ng_task_t *task)
+static bool may_share(const fastcgi_ng_task_t *task)
 {
     int i;
 
-    if (!task->conf->request_buffering || task->body.eos) {
-        return false;
-    }
-    if (task->body.length == FCNG_LENGTH_UNKNOWN) {
-        return true;
-    }
     for (i = 0; i < task->app->addresses->nelts; i++) {
         if (fastcgi_ng_backend_shares(task->app->backends[i])) {
             return true;
         }
     }
     return false;
+}
+
+/* Whose length is not known is read first, and so is any body where requests
+   share connections. */
+static int spool_body(fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_body_t *body = &task->body;
+    bool shares = !body->eos && may_share(task);
+
+    if (task->conf->request_buffering
+        && (body->length == FCNG_LENGTH_UNKNOWN || shares)) {
+        return fastcgi_ng_body_spool(body);
+    }
+    return shares ? fastcgi_ng_body_peek(body) : OK;
 }
 
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
@@ -763,8 +770,8 @@ int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
 
     task->mount = mount;
     task->data = data;
-    if (rc == OK && must_spool(task)) {
-        rc = fastcgi_ng_body_spool(&task->body);
+    if (rc == OK) {
+        rc = spool_body(task);
     }
     if (rc == OK) {
         rc = fastcgi_ng_env_build(task);

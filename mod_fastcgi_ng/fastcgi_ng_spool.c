@@ -377,6 +377,11 @@ int fastcgi_ng_body_spool(fastcgi_ng_body_t *body)
     return rc;
 }
 
+int fastcgi_ng_body_peek(fastcgi_ng_body_t *body)
+{
+    return body->eos ? OK : read_client(body, APR_NONBLOCK_READ, false);
+}
+
 /* Reads on while the client takes nothing: one that sends its whole body
    before it reads must not wait for us while we wait for it. */
 int fastcgi_ng_body_absorb(fastcgi_ng_body_t *body)

@@ -56,15 +56,16 @@ sub FCNG::App::is_before_cut { !-e "$_[0]{dir}/gates/cut" }
 
 sub application { return FCNG::App->new(multiplex => \&serve, @_) }
 
-# Several requests at once: the clients, which have sent them.
+# Several requests at once: the clients, which have sent them, but for a half of
+# the body where it says so.
 sub send_all {
     my ($host, @paths) = @_;
     return map {
-        my ($method, $path) = /^POST (.*)/ ? ('POST', $1) : ('GET', $_);
+        my ($post, $path) = /^(?:(POST|HALF) )?(.*)/;
         my $client = $host->client;
-        $client->send(FCNG::HTTP::head($method, $path,
-            $method eq 'POST' ? (length => 4) : ())
-            . ($method eq 'POST' ? 'body' : ''));
+        $client->send(FCNG::HTTP::head($post ? 'POST' : 'GET', $path,
+            $post ? (length => $post eq 'HALF' ? 8 : 4) : ())
+            . ($post ? 'body' : ''));
         $client;
     } @paths;
 }
@@ -110,12 +111,18 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     my @two = map { $_->address } @app{qw(fails works)};
     $host->main(nginx => "upstream two {\n"
         . "server $two[0] max_fails=2 fail_timeout=60s;\n"
-        . "server $two[1] backup;\n"
-        . "fastcgi_ng_pool multiplex=on;\n}\n");
+        . "server $two[1] max_fails=2 fail_timeout=60s;\n"
+        . "least_conn;\nfastcgi_ng_pool multiplex=on;\n}\n",
+        apache => "FastCgiNgPool two @two multiplex=on max_fails=2 "
+        . 'fail_timeout=60s');
     $host->server(nginx => "location /two/ {\nfastcgi_ng_pass two;\n}\n"
-        . "location /alone/ {\nfastcgi_ng_pass "
+        . "location /unbuffered/ {\nfastcgi_ng_pass "
         . $app{plain}->address . ";\nfastcgi_ng_buffering off;\n"
-        . "fastcgi_ng_pool multiplex=on;\n}\n");
+        . "fastcgi_ng_pool multiplex=on;\n}\n",
+        apache => "<Location \"/two\">\nFastCgiNgPass two\n</Location>");
+    $host->location('/alone/', app => $app{plain},
+        pool => { multiplex => 'on' },
+        options => { request_buffering => 'off' });
     $host->start;
 
     # ---- sharing ----
@@ -186,15 +193,18 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         'it gets all of its response');
     $slow->close;
 
-    if ($host->is_nginx) {
-        # What nginx does not buffer may not share.
+    # What is passed on as it comes may not share.
+    for my $way ('HALF /alone/silent',
+            $host->is_nginx ? '/unbuffered/silent' : ()) {
         $app{plain}->forget;
         my ($before) = $app{plain}->counts;
-        my @held = send_all($host, ('/alone/silent') x 2);
-        ok(requests_seen($app{plain}, 2), 'fastcgi_ng_buffering off');
+        my @held = send_all($host, ($way) x 2);
+        ok(requests_seen($app{plain}, 2), "$way: not buffered");
         is(($app{plain}->counts)[0] - $before, 2, 'a connection each');
         $_->close for @held;
+    }
 
+    if ($host->is_nginx) {
         # An application says so only when it is too late.
         $host->mark_log;
         $slow = $host->client;
@@ -304,16 +314,17 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     like($host->wait_log(qr/FCNG004.*5 requests shared/) // '', qr/FCNG004/,
         'the log tells of the connection');
 
-    if ($host->is_nginx) {
-        @clients = send_all($host, ('/two/part') x 5);
-        ok($app{fails}->wait_event('cut waits', count => 5),
-            'of two servers one fails five requests at once');
-        $app{fails}->open_gate('cut');
-        answers(@clients);
-        like($host->get('/two/text')->{body}, qr/text/, 'and is asked again');
-        is(scalar(() = $app{works}->events('request')), 0,
-            'for it has failed once');
-    }
+    @clients = send_all($host, ('/two/part') x 10);
+    ok($app{$_}->wait_event('cut waits', count => 5),
+        'of ten requests each of two servers has five') for qw(fails works);
+    $app{fails}->open_gate('cut');
+    sleep 0.3;
+    like($host->get('/two/text')->{body}, qr/text/,
+        'one fails five requests at once');
+    is(scalar(() = $app{fails}->events('request')), 6,
+        'it is asked again, for it has failed once');
+    $app{works}->open_gate('cut');
+    answers(@clients);
 
     # ---- reload ----
 
