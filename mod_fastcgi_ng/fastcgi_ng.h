@@ -210,14 +210,16 @@ typedef struct fastcgi_ng_conn_t {
     unsigned over;     /* of these, gone; the pool is still to be told */
     bool full;         /* the application's socket; poll() tells */
     bool deaf;         /* it takes nothing any more; reading tells why */
+    bool silent;       /* a request timed out, and nothing came meanwhile */
     bool retired;      /* and the pool knows */
     bool answered;     /* something has come on it */
     bool delivered;    /* since it was idle */
     bool blamed;       /* a request is, for its end */
     bool disproved;    /* and that was told */
+    uint64_t heard_us; /* something came */
 } fastcgi_ng_conn_t;
 
-/* ------------------------------------------------------ what is waiting --- */
+/* ----------------------------------------------------- what is waiting --- */
 
 typedef struct fastcgi_ng_block_t {
     struct fastcgi_ng_block_t *next;
@@ -418,6 +420,7 @@ typedef struct fastcgi_ng_task_t {
     bool unsent;                 /* shared: not all that was offered left */
     apr_uint64_t moved;          /* shared: bytes that had left */
     apr_uint64_t taken;          /* shared: bytes from memory, not reported */
+    bool timed_out;
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
     bool stdout_ended;           /* the response is whole */

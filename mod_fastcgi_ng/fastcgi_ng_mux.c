@@ -87,7 +87,8 @@ static bool settle(fastcgi_ng_conn_t *conn, uint64_t now)
     disprove(conn, now);
     fcng_pool_set_zombies(b->pool, &conn->link,
                           fcng_conn_zombies(conn->fcgi));
-    if (!conn->retired && (conn->deaf || fcng_conn_retired(conn->fcgi))) {
+    if (!conn->retired && (conn->deaf || conn->silent
+                           || fcng_conn_retired(conn->fcgi))) {
         conn->retired = true;
         if (conn->nstreams == 0) {
             fcng_pool_remove(b->pool, &conn->link);
@@ -399,6 +400,7 @@ static void read_conn(fastcgi_ng_conn_t *conn, char *buf)
                    ? FCNG_ERR_CLOSED : FCNG_ERR_IO, now);
         return;
     }
+    conn->heard_us = now;
     if (!conn->answered) {
         keep_hint(conn, buf, len);
     }

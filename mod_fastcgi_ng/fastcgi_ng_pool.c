@@ -318,7 +318,8 @@ static void wait_in_queue(fastcgi_ng_task_t *task, waiter_t *waiter)
         task->client_gone = !stays;
         fcng_pool_cancel(b->pool, &waiter->link);
         waiter->verdict = FCNG_POOL_REFUSE;
-        fastcgi_ng_backend_serve(b, fastcgi_ng_now()); /* a place may be on its way */
+        /* A place may be on its way. */
+        fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     }
 }
 

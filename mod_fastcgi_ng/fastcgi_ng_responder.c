@@ -178,7 +178,8 @@ static void on_event(fastcgi_ng_task_t *task, const fcng_event *event)
         break;
     case FCNG_EV_FAILED:
         task->over = true;
-        if (task->error == FCNG_OK && fastcgi_ng_task_fails(task, event->error)) {
+        if (task->error == FCNG_OK
+            && fastcgi_ng_task_fails(task, event->error)) {
             task->error = event->error;
         }
         break;
@@ -233,6 +234,7 @@ static void on_failure(fastcgi_ng_task_t *task, int err)
         fcng_conn_fail(task->conn->fcgi, err);
         take_events(task);
     }
+    task->timed_out = err == FCNG_ERR_TIMEOUT;
     task->over = true;
     if (task->error == FCNG_OK && fastcgi_ng_task_fails(task, err)) {
         task->error = err;
@@ -445,6 +447,7 @@ static void begin(fastcgi_ng_task_t *task)
     task->heard = false;
     task->first_bytes.len = 0;
     task->app_status = 0;
+    task->timed_out = false;
     task->moved = 0;
     task->taken = 0;
     fastcgi_ng_reply_init(task);

@@ -6,7 +6,7 @@
  */
 #include "fastcgi_ng.h"
 
-/* -------------------------------------------------- with the mutex held --- */
+/* ------------------------------------------------- with the mutex held --- */
 
 fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *b)
 {
@@ -61,7 +61,7 @@ void fastcgi_ng_stream_wake(fastcgi_ng_stream_t *stream)
     }
 }
 
-/* ---------------------------------------------------------- the way out --- */
+/* --------------------------------------------------------- the way out --- */
 
 static void lock(const fastcgi_ng_task_t *task)
 {
@@ -131,7 +131,7 @@ void fastcgi_ng_stream_push(fastcgi_ng_task_t *task)
     unlock(task);
 }
 
-/* ----------------------------------------------------------- the way in --- */
+/* ---------------------------------------------------------- the way in --- */
 
 /* What its thread has got in one go. */
 typedef struct taken_t {
@@ -140,6 +140,7 @@ typedef struct taken_t {
     char *complaints;
     apr_size_t complaints_len;
     bool last;          /* nothing comes behind it */
+    bool whole;         /* nor anything of the response */
     bool anything;
 } taken_t;
 
@@ -184,8 +185,10 @@ static void take(fastcgi_ng_task_t *task, taken_t *got)
     stream->complaints = NULL;
     stream->complaints_len = 0;
     got->last = stream->conn == NULL && file == got->file;
+    got->whole = stream->whole && file == got->file;
     got->anything = got->blocks != NULL || file > 0 || got->last
-                    || got->complaints != NULL;
+                    || got->complaints != NULL
+                    || (got->whole && !task->stdout_ended);
     stream->sleeps = !got->anything && !task->unflushed;
     stream->hungry = !task->body.fin || !fastcgi_ng_data_fin(task);
     unlock(task);
@@ -311,6 +314,7 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
     else if (got.file > 0) {
         pass_file(task, &got);
     }
+    task->stdout_ended = got.whole;
     if (got.last) {
         on_end(task);
     }
@@ -330,12 +334,25 @@ void fastcgi_ng_stream_awake(fastcgi_ng_task_t *task)
     unlock(task);
 }
 
+/* The request has timed out, and as long nothing came at all: other requests
+   would wait for nothing, too. */
+static bool is_silent(const fastcgi_ng_task_t *task, uint64_t now)
+{
+    return task->timed_out && now < task->end_us
+           && task->stream->conn->heard_us <= task->active_us;
+}
+
 void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome)
 {
     fastcgi_ng_stream_t *stream = task->stream;
+    uint64_t now;
 
     lock(task);
-    fastcgi_ng_mux_leave(task->backend, stream, fastcgi_ng_now());
+    now = fastcgi_ng_now();
+    if (stream->conn != NULL && is_silent(task, now)) {
+        stream->conn->silent = true;
+    }
+    fastcgi_ng_mux_leave(task->backend, stream, now);
     outcome->shared = true;
     outcome->started = stream->started;
     outcome->answered = stream->answered;

@@ -354,9 +354,12 @@ typedef struct {
     ngx_event_t                      flush;
     ngx_event_t                      timer;
 
+    ngx_msec_t                       heard;          /* something came */
+
     unsigned                         reposted:1;
     unsigned                         blocked:1;      /* a stream is */
     unsigned                         deaf:1;         /* writing has failed */
+    unsigned                         silent:1;       /* a request timed out */
     unsigned                         dead:1;
     unsigned                         retired:1;
     unsigned                         disproved:1;

@@ -27,13 +27,17 @@
 #define NGX_HTTP_FASTCGI_NG_BLOCK        16384
 #define NGX_HTTP_FASTCGI_NG_BLOCKS       256      /* free ones that are kept */
 
-/* The end of a request that nobody reads any more: so much, so long. */
+/* The end of a request that nobody reads any more: so much, so long, and no
+   longer than a read may take. */
 #define NGX_HTTP_FASTCGI_NG_ORPHAN_MAX   262144
 #define NGX_HTTP_FASTCGI_NG_ORPHAN_TIME  5000
 
 /* So long a link is not read for a stream whose bytes nginx does not take. */
 #define NGX_HTTP_FASTCGI_NG_PAUSE        100
 #define NGX_HTTP_FASTCGI_NG_PAUSE_STEP   10
+
+/* A timer that was set by what came may fire so much early. */
+#define NGX_HTTP_FASTCGI_NG_SLACK        50
 
 
 struct ngx_http_fastcgi_ng_block_s {
@@ -49,6 +53,7 @@ typedef struct {
     ngx_queue_t                      queue;
     fcng_request                    *fcng;
     size_t                           received;
+    ngx_msec_t                       wait;
     ngx_msec_t                       until;
 } ngx_http_fastcgi_ng_orphan_t;
 
@@ -88,6 +93,8 @@ ngx_http_fastcgi_ng_mux_create(ngx_http_fastcgi_ng_link_t *link)
     ngx_queue_init(&mux->streams);
     ngx_queue_init(&mux->unsent);
     ngx_queue_init(&mux->orphans);
+
+    mux->heard = ngx_current_msec;
 
     mux->flush.data = link->connection;
     mux->flush.log = ngx_cycle->log;
@@ -351,7 +358,7 @@ ngx_http_fastcgi_ng_mux_forget(ngx_http_fastcgi_ng_stream_t *st)
 
 static ngx_int_t
 ngx_http_fastcgi_ng_mux_orphan(ngx_http_fastcgi_ng_link_t *link,
-    fcng_request *fcng)
+    ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng)
 {
     ngx_http_fastcgi_ng_orphan_t  *orphan;
 
@@ -362,7 +369,9 @@ ngx_http_fastcgi_ng_mux_orphan(ngx_http_fastcgi_ng_link_t *link,
 
     orphan->fcng = fcng;
     orphan->received = 0;
-    orphan->until = ngx_current_msec + NGX_HTTP_FASTCGI_NG_ORPHAN_TIME;
+    orphan->wait = ngx_min(NGX_HTTP_FASTCGI_NG_ORPHAN_TIME,
+                           st->request->upstream->conf->read_timeout);
+    orphan->until = ngx_current_msec + orphan->wait;
 
     fcng_request_set_user(fcng, NULL);
     fcng_request_consumed(fcng, fcng_request_held(fcng));
@@ -370,6 +379,35 @@ ngx_http_fastcgi_ng_mux_orphan(ngx_http_fastcgi_ng_link_t *link,
     ngx_queue_insert_tail(&link->mux->orphans, &orphan->queue);
 
     return NGX_OK;
+}
+
+
+/*
+ * A request has timed out, and as long nothing came at all: other requests
+ * would wait for nothing, too.
+ */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_mux_is_silent(ngx_http_fastcgi_ng_link_t *link,
+    ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_msec_t                 limit;
+    ngx_http_upstream_conf_t  *conf;
+
+    conf = st->request->upstream->conf;
+
+    if (st->read.timedout) {
+        limit = conf->read_timeout;
+
+    } else if (st->write.timedout) {
+        limit = conf->send_timeout;
+
+    } else {
+        return 0;
+    }
+
+    return ngx_current_msec - link->mux->heard + NGX_HTTP_FASTCGI_NG_SLACK
+           >= limit;
 }
 
 
@@ -389,13 +427,15 @@ ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
     st->link = NULL;
 
     if (fcng && drain && !mux->deaf && !mux->dead
-        && ngx_http_fastcgi_ng_mux_orphan(link, fcng) == NGX_OK)
+        && ngx_http_fastcgi_ng_mux_orphan(link, st, fcng) == NGX_OK)
     {
         ngx_http_fastcgi_ng_mux_settle(link);
         return;
     }
 
     if (fcng) {
+        mux->silent |= ngx_http_fastcgi_ng_mux_is_silent(link, st);
+
         /* before its end this is a cancel */
         fcng_conn_expire(link->fcng, ngx_http_fastcgi_ng_now());
         fcng_request_release(fcng);
@@ -476,8 +516,10 @@ ngx_http_fastcgi_ng_mux_schedule(ngx_http_fastcgi_ng_link_t *link)
     now = ngx_http_fastcgi_ng_now();
     at = fcng_conn_deadline(link->fcng);
 
-    if (!ngx_queue_empty(&mux->orphans)) {
-        q = ngx_queue_head(&mux->orphans);
+    for (q = ngx_queue_head(&mux->orphans);
+         q != ngx_queue_sentinel(&mux->orphans);
+         q = ngx_queue_next(q))
+    {
         orphan = ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue);
         at = ngx_min(at, (uint64_t) orphan->until * 1000);
     }
@@ -538,7 +580,9 @@ ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link)
     fcng_pool_set_zombies(pool->fcng, &link->conn,
                           fcng_conn_zombies(link->fcng));
 
-    if (!mux->retired && (fcng_conn_retired(link->fcng) || mux->deaf)) {
+    if (!mux->retired
+        && (fcng_conn_retired(link->fcng) || mux->deaf || mux->silent))
+    {
         mux->retired = 1;
         fcng_pool_retire(pool->fcng, &link->conn);
         ngx_http_fastcgi_ng_mux_evict(link);
@@ -924,6 +968,8 @@ ngx_http_fastcgi_ng_mux_recv(ngx_http_fastcgi_ng_link_t *link)
         return n;
     }
 
+    link->mux->heard = ngx_current_msec;
+
     size = ngx_min(size, (size_t) n);
 
     if (size) {
@@ -1119,7 +1165,7 @@ ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link)
 static void
 ngx_http_fastcgi_ng_mux_timer_handler(ngx_event_t *ev)
 {
-    ngx_queue_t                   *q;
+    ngx_queue_t                   *q, *next;
     ngx_connection_t              *c;
     ngx_http_fastcgi_ng_mux_t     *mux;
     ngx_http_fastcgi_ng_link_t    *link;
@@ -1131,13 +1177,19 @@ ngx_http_fastcgi_ng_mux_timer_handler(ngx_event_t *ev)
 
     mux->guard++;
 
-    while (!ngx_queue_empty(&mux->orphans)) {
-        q = ngx_queue_head(&mux->orphans);
+    for (q = ngx_queue_head(&mux->orphans);
+         q != ngx_queue_sentinel(&mux->orphans);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         orphan = ngx_queue_data(q, ngx_http_fastcgi_ng_orphan_t, queue);
 
         if ((ngx_msec_int_t) (orphan->until - ngx_current_msec) > 0) {
-            break;
+            continue;
         }
+
+        mux->silent |= ngx_current_msec - mux->heard
+                       + NGX_HTTP_FASTCGI_NG_SLACK >= orphan->wait;
 
         ngx_http_fastcgi_ng_mux_bury(link, orphan);
     }

@@ -33,9 +33,13 @@ my %at_once = ('' => 120, all => 24, part => 24);
 # address with a pool of its own.  A connection that serves one at a time takes
 # nobody with it: one lane for all, and for the requests beside them.  Where
 # connections are shared each cell is alone in its lane, and the requests beside
-# have one of their own: lanes => 24, alone => 1, beside => 'n'.
+# have one of their own: alone => 1, beside => 'n'.  An application that stalls
+# there would keep the next one in its lane from being answered: own => words
+# that make it the only one on its connection.
 my %mode = (
     exclusive => { pool => {}, lanes => 1, beside => '0' },
+    multiplex => { pool => { multiplex => 'on' }, lanes => 100, alone => 1,
+        own => { max_requests => 1 }, beside => 'n' },
 );
 my $mode = $mode{$ENV{FCNG_MODE} // 'exclusive'} or die "no such mode\n";
 
@@ -219,12 +223,14 @@ sub neighbours {
 sub places_of {
     my ($host, $app) = @_;
     my %kept = (idle_timeout => '100ms', %{ $mode->{pool} });
+    my %own = (%kept, %{ $mode->{own} || {} });
     my %time = (map { ("${_}_timeout" => 10 * $slow . 's') } qw(read send));
     my %stall = map { ("${_}_timeout" => 1500 * $slow . 'ms') } qw(read send);
     my $at = 0;
     for my $lane (0 .. $mode->{lanes} - 1, 'n') {
         for my $where (qw(unix tcp)) {
-            my @how = (address => $app->address($at++), pool => \%kept);
+            my @how = (address => $app->address($at++),
+                pool => $lane eq 'n' ? \%kept : \%own);
             $host->location("/$where-$lane/", @how, options => \%time);
             $host->location("/$where-$lane-stall/", @how,
                 options => \%stall);
