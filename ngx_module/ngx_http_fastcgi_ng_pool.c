@@ -365,6 +365,11 @@ ngx_http_fastcgi_ng_alone(ngx_http_fastcgi_ng_stream_t *st)
     r = st->request;
     conf = r->upstream->conf;
 
+    if (st->ctx->question) {
+        /* an authorizer's answer is kept as it comes */
+        return st->ctx->exclusive;
+    }
+
     return st->ctx->exclusive || !r->upstream->buffering || conf->limit_rate
            || conf->max_temp_file_size == 0 || r->request_body_no_buffering;
 }
