@@ -27,14 +27,17 @@ sub kept_body {
 
 # A response that the client does not read at first.
 sub kept_response {
-    my ($host) = @_;
+    my ($host, $path) = @_;
     my $client = $host->client;
-    $client->send(FCNG::HTTP::head('GET', '/app/large', close => 1));
-    select undef, undef, undef, 0.5;
+    $client->send(FCNG::HTTP::head('GET', $path // '/app/large', close => 1));
+    select undef, undef, undef, 1;
     my $r = $client->response(seconds => 20);
     $client->close;
     return $r;
 }
+
+# The same on a connection that requests share.
+sub shared_response { kept_response($_[0], '/shared/app/large') }
 
 # Large bodies both ways, to a client that reads when it has sent all.
 sub both_ways {
@@ -55,6 +58,7 @@ sub both_ways {
 my @cases = (
     ['a body', \&kept_body, length $body, 'both'],
     ['a response', \&kept_response, 8 << 20, 'nginx'],
+    ['a shared response', \&shared_response, 8 << 20, 'both'],
     ['both ways', \&both_ways, length $large, 'apache'],
 );
 
@@ -74,6 +78,8 @@ FCNG::Hosts->each(log_level => 'info', sub {
         $r->text($r->action eq 'large' ? 'y' x (8 << 20) : "$size");
     });
     $host->location('/app/', app => $app, pool => { idle_timeout => '50ms' });
+    $host->location('/shared/app/', app => $app,
+        pool => { idle_timeout => '50ms', multiplex => 'on' });
     $host->status_at('/status');
     $host->expect(qr/\[crit\].*failed \(28: No space left on device\)/)
         if $host->is_nginx;

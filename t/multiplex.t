@@ -38,6 +38,8 @@ sub serve {
     if ($what eq 'after') {
         return $r->at('go', sub { $r->text('after') });
     }
+    # Its connection is not read any more, nor written to.
+    if ($what eq 'freeze') { $r->note('frozen'); sleep 3; return }
     if ($what eq 'silent') { return $r->note('silent', id => $r->{id}) }
     if ($what eq 'unbuffered') {
         $r->queue("X-Accel-Buffering: no\r\n$head" . bytes('30000000'));
@@ -100,12 +102,14 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         fails => application(),
         works => application(),
         reload => application(),
+        frozen => application(),
     );
     my %words = (map({ $_ => { multiplex => 'auto' } }
         qw(lies cannot silent can)),
         many => { multiplex => 'on', max_streams => 4 });
     $host->status_at('/status');
     $host->location("/$_/", app => $app{$_},
+        options => $_ eq 'frozen' ? { read_timeout => '1s' } : {},
         pool => $words{$_} // { multiplex => 'on' })
         for grep { !/^(?:fails|works)$/ } sort keys %app;
     my @two = map { $_->address } @app{qw(fails works)};
@@ -238,6 +242,15 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         'and free after END_REQUEST');
     is(($app{abort}->counts)[0], 1, 'all on one connection');
 
+    my $half = $host->client;
+    $half->send(FCNG::HTTP::head('GET', '/abort/bytes30000000'));
+    ok(wait_until(10, sub { $half->turn(0.1); length $half->{in} }),
+        'a client takes a part of its response');
+    $half->close;
+    ok($app{abort}->wait_event('abort', count => 2),
+        'and leaves: ABORT_REQUEST');
+    is($host->get('/abort/text')->{status}, 200, 'the next one');
+
     # ---- applications that cannot ----
 
     is($host->get('/refuses/text')->{status}, 200, 'one request at a time');
@@ -325,6 +338,17 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         'it is asked again, for it has failed once');
     $app{works}->open_gate('cut');
     answers(@clients);
+
+    # ---- a connection on which nothing moves ----
+
+    is($host->get('/frozen/text')->{status}, 200, 'a connection that works');
+    @clients = send_all($host, '/frozen/freeze');
+    ok($app{frozen}->wait_event('frozen'), 'and then does not');
+    push @clients, send_all($host, '/frozen/text');
+    @got = answers(@clients);
+    is($_->{status}, 504, 'whoever is on it times out') for @got;
+    is($host->get('/frozen/text')->{status}, 200, 'the next one is not');
+    is(($app{frozen}->counts)[0], 2, 'but on another one');
 
     # ---- reload ----
 
