@@ -392,6 +392,7 @@ static void read_conn(fastcgi_ng_conn_t *conn, char *buf)
     int err;
 
     if (APR_STATUS_IS_EAGAIN(rv)) {
+        settle(conn, now); /* it may be deaf */
         return;
     }
     if (rv != APR_SUCCESS) {

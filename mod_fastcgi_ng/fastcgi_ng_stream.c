@@ -300,7 +300,6 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
         }
         return false;
     }
-    task->active_us = fastcgi_ng_now();
     mark_first_byte(task);
     if (got.complaints != NULL) {
         fcng_str bytes = { got.complaints, got.complaints_len };
@@ -315,6 +314,7 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
         pass_file(task, &got);
     }
     task->stdout_ended = got.whole;
+    task->active_us = fastcgi_ng_now(); /* the client may have taken long */
     if (got.last) {
         on_end(task);
     }

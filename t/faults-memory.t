@@ -44,6 +44,11 @@ my @cases = (
     ['a large response', '/app/large', fresh => 1],
     ['a large head and STDERR', '/app/err', fresh => 1],
     ['streamed both ways', '/direct/large', body => $body, fresh => 1],
+    ['a new shared connection', '/shared/x', fresh => 1],
+    ['a kept shared connection', '/shared/x'],
+    ['a shared one, a body', '/shared/x', body => $body],
+    ['a shared one, a large response', '/shared/large', fresh => 1],
+    ['a shared one, a large head and STDERR', '/shared/err', fresh => 1],
     ['an application that is not there', '/none/x'],
     ['the status page', '/status'],
 );
@@ -103,6 +108,8 @@ FCNG::Hosts->each(log_level => 'info', threads => 8, sub {
     $host->location('/app/', app => $app, pool => { %pool });
     $host->location('/direct/', app => $app, pool => { %pool },
         options => { request_buffering => 'off', buffering => 'off' });
+    $host->location('/shared/', app => $app,
+        pool => { %pool, multiplex => 'on' });
     $host->location('/none/', address => '127.0.0.1:' . free_port());
     $host->status_at('/status');
     # nginx tells of each allocation of its own that fails.
