@@ -60,6 +60,8 @@ void fastcgi_ng_mux_remove(fastcgi_ng_conn_t *conn)
     }
 }
 
+static void fail(fastcgi_ng_conn_t *conn, int err, uint64_t now);
+
 static void disprove(fastcgi_ng_conn_t *conn, uint64_t now)
 {
     fastcgi_ng_backend_t *b = conn->backend;
@@ -207,13 +209,14 @@ static void feed_hungry(fastcgi_ng_conn_t *conn)
     }
 }
 
-static void flush(fastcgi_ng_conn_t *conn)
+/* Writes what there is.  False: the connection is dead and closed. */
+static bool flush(fastcgi_ng_conn_t *conn)
 {
     apr_status_t rv;
     apr_size_t sent;
 
     if (conn->full || conn->deaf || !fcng_conn_wants_write(conn->fcgi)) {
-        return;
+        return true;
     }
     rv = fastcgi_ng_io_send(conn, &sent);
     if (sent > 0) {
@@ -223,9 +226,14 @@ static void flush(fastcgi_ng_conn_t *conn)
         conn->full = true;
         fastcgi_ng_mux_wake(conn->backend->child);
     }
+    else if (rv == APR_ENOMEM) {
+        fail(conn, FCNG_ERR_NOMEM, fastcgi_ng_now());
+        return false;
+    }
     else if (rv != APR_SUCCESS) {
         conn->deaf = true; /* what it has answered so far is read first */
     }
+    return true;
 }
 
 void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *b)
@@ -234,8 +242,7 @@ void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *b)
 
     for (conn = b->shared; conn != NULL; conn = next) {
         next = conn->next;
-        flush(conn);
-        if (conn->deaf && !conn->retired) {
+        if (flush(conn) && conn->deaf && !conn->retired) {
             settle(conn, fastcgi_ng_now());
         }
     }
@@ -412,8 +419,9 @@ static void read_conn(fastcgi_ng_conn_t *conn, char *buf)
         fail(conn, err, now);
         return;
     }
-    flush(conn);
-    settle(conn, now);
+    if (flush(conn)) {
+        settle(conn, now);
+    }
 }
 
 /* ---------------------------------------------------------- the thread --- */
@@ -439,15 +447,12 @@ static void ready(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *suspect,
     conn = find(b, suspect);
     if (conn != NULL && write) {
         conn->full = false;
-        flush(conn);
-        read = read || conn->deaf;
+        read = flush(conn) && (read || conn->deaf);
     }
     if (conn != NULL && read) {
         read_conn(conn, b->child->mux->buf);
     }
-    if (conn != NULL) {
-        fastcgi_ng_backend_serve(b, fastcgi_ng_now());
-    }
+    fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     apr_thread_mutex_unlock(b->mutex);
 }
 
