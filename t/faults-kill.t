@@ -19,9 +19,11 @@ use constant SO_PEERCRED => 17;
 
 my $rounds = ($ENV{FCNG_FAULTS} // '') eq 'full' ? 10 : 2;
 
-# It tells which process asks.
+# It tells which process asks.  |way|: request, one at a time on a connection,
+# or multiplex.
 sub app {
-    return FCNG::App->new(quiet => 1, request => sub {
+    my ($way) = @_;
+    return FCNG::App->new(quiet => 1, $way // 'request', sub {
         my ($r) = @_;
         my $size = length $r->body;
         my $socket = $r->conn->{socket};
@@ -70,10 +72,10 @@ sub kill_app {
 }
 
 sub application {
-    my ($host) = @_;
-    my $app = app();
+    my ($host, $way, %words) = @_;
+    my $app = app($way);
     $host->location('/app/', app => $app, pool => { max_connections => 8,
-        queue_timeout => '10s', idle_timeout => '300ms' });
+        queue_timeout => '10s', idle_timeout => '300ms', %words });
     $host->status_at('/status');
     $host->start;
     my ($port, $pids) = ($host->port, join ' ', $host->workers);
@@ -210,6 +212,9 @@ sub server {
 FCNG::Hosts->each(sub {
     my ($host) = @_;
     $host->another('the application', threads => 24, \&application);
+    $host->another('the application, on shared connections', threads => 24,
+        sub { application(@_, 'multiplex', multiplex => 'on') })
+        if $host->multiplexes;
     $host->another('a process of the server', workers => 3, threads => 24,
         \&server) if $host->reloads;
 });
