@@ -155,6 +155,7 @@ void fcng_pool_del(fcng_pool *pool)
 {
     if (pool != NULL) {
         fcng_pool_settle(pool);
+        fcng_mem_release(pool->mem, pool->sizes);
         fcng_mem_release(pool->mem, pool);
     }
 }
@@ -173,66 +174,11 @@ bool fcng_pool_too_old(const fcng_pool *pool, const fcng_pool_conn *conn,
                && now_us - conn->opened_us >= o->max_lifetime_us);
 }
 
-/* --- whether requests share --- */
-
-fcng_mpxs *fcng_pool_mpxs(fcng_pool *pool)
-{
-    return pool->seat != NULL ? &pool->seat->entry->mpxs : &pool->mpxs;
-}
-
-uint32_t fcng_pool_max_streams(fcng_pool *pool, enum fcng_pool_need need,
-                               uint64_t now_us)
-{
-    const fcng_pool_options *o = &pool->options;
-    if (o->multiplex == FCNG_MULTIPLEX_OFF || (need & FCNG_POOL_ALONE) != 0
-        || o->max_idle == 0) {
-        return 1;
-    }
-    const fcng_mpxs *mpxs = fcng_pool_mpxs(pool);
-    if (o->multiplex == FCNG_MULTIPLEX_ON) {
-        return fcng_mpxs_is_false(mpxs, now_us) ? 1 : o->max_streams;
-    }
-    if (fcng_mpxs_state(mpxs, now_us) != FCNG_MPXS_YES) {
-        return 1;
-    }
-    uint32_t most = atomic_load(&mpxs->max_reqs);
-    return most > 0 ? FCNG_MIN(most, o->max_streams) : o->max_streams;
-}
-
-bool fcng_pool_must_ask(fcng_pool *pool, uint64_t now_us)
-{
-    const fcng_pool_options *o = &pool->options;
-    return o->multiplex == FCNG_MULTIPLEX_AUTO && o->max_idle > 0
-           && pool->active + pool->opening + pool->nwaiting > 1
-           && fcng_mpxs_claim(fcng_pool_mpxs(pool), now_us);
-}
-
-void fcng_pool_told(fcng_pool *pool, const fcng_values *values,
-                    uint64_t now_us)
-{
-    fcng_mpxs_answer(fcng_pool_mpxs(pool), values, now_us);
-}
-
-void fcng_pool_not_asked(fcng_pool *pool, uint64_t now_us)
-{
-    fcng_mpxs_not_asked(fcng_pool_mpxs(pool), now_us);
-}
-
-void fcng_pool_lost(fcng_pool *pool)
-{
-    fcng_mpxs_lost(fcng_pool_mpxs(pool));
-}
-
-void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us)
-{
-    fcng_mpxs_disprove(fcng_pool_mpxs(pool), now_us);
-}
-
 /* --- who gets what --- */
 
 typedef struct wish {
     enum fcng_pool_need need;
-    bool alone, fresh, settled;
+    bool alone, apart, fresh, settled;
     uint32_t max_streams; /* of a connection that it gets */
     uint32_t ahead;       /* others in the queue */
     uint64_t since_us;
@@ -244,6 +190,7 @@ static wish wish_for(fcng_pool *pool, enum fcng_pool_need need,
 {
     return (wish){ .need = need,
                    .alone = (need & FCNG_POOL_ALONE) != 0,
+                   .apart = (need & FCNG_POOL_APART) != 0,
                    .fresh = (need & FCNG_POOL_FRESH) != 0,
                    .settled = (need & FCNG_POOL_SETTLED) != 0
                               && pool->calm < FCNG_POOL_CALM,
@@ -335,7 +282,7 @@ bool fcng_pool_reserve(fcng_pool *pool, uint64_t since_us)
 static enum fcng_pool_verdict open_one(fcng_pool *pool,
                                        enum fcng_pool_need need)
 {
-    pool->opening += (need & FCNG_POOL_ALONE) == 0;
+    pool->opening += (need & (FCNG_POOL_ALONE | FCNG_POOL_APART)) == 0;
     fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTING, 1);
     return FCNG_POOL_OPEN;
 }
@@ -367,10 +314,13 @@ static fcng_pool_conn *take_other(fcng_pool *pool, const wish *w)
     wish any = *w;
     any.fresh = false;
     fcng_pool_conn *conn = NULL;
-    if (w->fresh && w->max_streams > 1) {
+    if ((w->fresh && w->max_streams > 1)
+        || (w->apart && fcng_pool_max_streams(pool, FCNG_POOL_ANY,
+                                              w->now_us) > 1)) {
         conn = take_open(pool, &any);
     }
-    if (conn == NULL && (w->fresh || w->alone || w->max_streams > 1)) {
+    if (conn == NULL
+        && (w->fresh || w->alone || w->apart || w->max_streams > 1)) {
         conn = take_idle(pool, &any, ANY, false);
     }
     return conn;
@@ -386,7 +336,8 @@ static enum fcng_pool_verdict take(fcng_pool *pool, const wish *w,
     *conn = share ? take_open(pool, w) : NULL;
     if (*conn == NULL && !w->fresh) {
         *conn = take_idle(pool, w,
-                          share ? SHARED : w->alone ? EXCLUSIVE : ANY,
+                          share ? SHARED
+                          : w->alone || w->apart ? EXCLUSIVE : ANY,
                           w->settled);
     }
     if (*conn == NULL && share
@@ -436,7 +387,7 @@ enum fcng_pool_verdict fcng_pool_acquire(fcng_pool *pool, fcng_pool_wait *wait,
 static void opened(fcng_pool *pool, enum fcng_pool_need need)
 {
     fcng_seat_gauge(pool->seat, FCNG_GAUGE_CONNECTING, -1);
-    if ((need & FCNG_POOL_ALONE) == 0) {
+    if ((need & (FCNG_POOL_ALONE | FCNG_POOL_APART)) == 0) {
         FCNG_ASSERT(pool->opening > 0);
         pool->opening--;
     }

@@ -8,6 +8,7 @@
 #include "fcng_median.h"
 #include "fcng_mpxs.h"
 #include "fcng_seat.h"
+#include "fcng_sizes.h"
 
 #define FCNG_LOOK_US 100000 /* when no process tells of a free place */
 
@@ -33,15 +34,18 @@ struct fcng_pool {
                               closed */
     fcng_median first_byte;   /* microseconds that the first one took */
     fcng_mpxs mpxs;        /* without a seat */
+    fcng_sizes *sizes;     /* NULL: nothing was learnt */
     fcng_seat *seat;       /* NULL: this process is alone */
     uint64_t looked_us;    /* when the queue was looked at last */
     uint64_t rung_us;      /* the start of a request that others were woken
                               for */
 };
 
-/* --- pool --- */
+/* --- multiplex --- */
 
 fcng_mpxs *fcng_pool_mpxs(fcng_pool *pool);
+
+/* --- pool --- */
 
 /* It has had its time, or its requests. */
 bool fcng_pool_too_old(const fcng_pool *pool, const fcng_pool_conn *conn,

@@ -212,6 +212,59 @@ static void test_alone_is_alone(void **state)
     close_all(pool);
 }
 
+static void test_large_responses_stay_apart(void **state)
+{
+    (void)state;
+    fcng_pool *pool = new_pool(8, 3);
+    fcng_pool_conn a = { 0 }, b = { 0 }, c = { 0 };
+    fcng_str big = BYTES("/big");
+    fcng_pool_learn(pool, BYTES("/small"), 1000);
+    fcng_pool_learn(pool, big, 1 << 20);
+    assert_int_equal(fcng_pool_need_for(pool, FCNG_POOL_SETTLED,
+                                        BYTES("/small")),
+                     FCNG_POOL_SETTLED);
+    enum fcng_pool_need need = fcng_pool_need_for(pool, FCNG_POOL_ANY, big);
+    assert_int_equal(need, FCNG_POOL_APART);
+    open_conn(pool, &a, FCNG_POOL_ANY, T0);
+    answered(pool, &a, T0);
+    open_conn(pool, &b, need, T0);
+    answered(pool, &b, T0);
+    assert_int_equal(b.max_streams, 1);
+    use(pool, FCNG_POOL_ANY, T0, &a); /* b has no room */
+    open_conn(pool, &c, need, T0);
+    answered(pool, &c, T0);
+    /* where no place is free it shares, rather than wait */
+    use(pool, need, T0, &a);
+    expect(pool, 3, 0, 0, 5);
+    assert_true(fcng_pool_release(pool, &b, true, T0));
+    use(pool, need, T0, &b);
+    for (int i = 0; i < 3; i++) {
+        assert_true(fcng_pool_release(pool, &a, true, T0));
+    }
+    /* an idle shared one will do, too, and others may join */
+    use(pool, need, T0, &a);
+    use(pool, FCNG_POOL_ANY, T0, &a);
+    fcng_pool_remove(pool, &a);
+    fcng_pool_remove(pool, &b);
+    fcng_pool_remove(pool, &c);
+    close_all(pool);
+}
+
+static void test_nobody_joins_one_that_is_for_a_large_one(void **state)
+{
+    (void)state;
+    fcng_pool *pool = new_pool(8, 0);
+    fcng_pool_conn *got;
+    fcng_pool_wait w = { 0 };
+    assert_int_equal(fcng_pool_acquire(pool, &w, FCNG_POOL_APART, T0, &got),
+                     FCNG_POOL_OPEN);
+    assert_int_equal(fcng_pool_acquire(pool, &w, FCNG_POOL_ANY, T0, &got),
+                     FCNG_POOL_OPEN);
+    fcng_pool_give_up(pool, FCNG_POOL_APART);
+    fcng_pool_give_up(pool, FCNG_POOL_ANY);
+    close_all(pool);
+}
+
 static void test_a_retired_one_takes_no_more(void **state)
 {
     (void)state;
@@ -515,6 +568,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_but_not_for_long),
     cmocka_unit_test(test_without_a_queue_nobody_waits_for_one),
     cmocka_unit_test(test_alone_is_alone),
+    cmocka_unit_test(test_large_responses_stay_apart),
+    cmocka_unit_test(test_nobody_joins_one_that_is_for_a_large_one),
     cmocka_unit_test(test_a_retired_one_takes_no_more),
     cmocka_unit_test(test_zombies_take_room),
     cmocka_unit_test(test_max_requests_and_max_lifetime),

@@ -964,8 +964,10 @@ enum fcng_pool_need {
     FCNG_POOL_FRESH = 1,  /* rather a new one: a replay after a stale one */
     FCNG_POOL_SETTLED = 2, /* one that is surely open: a request that cannot
                              be repeated (below) */
-    FCNG_POOL_ALONE = 4   /* not shared: FCNG_REPLAY_EXCLUSIVE, and what does
+    FCNG_POOL_ALONE = 4,  /* not shared: FCNG_REPLAY_EXCLUSIVE, and what does
                              not take its response as it comes */
+    FCNG_POOL_APART = 8   /* the same, but rather shared than waiting: of
+                             fcng_pool_need_for() */
 };
 
 /*
@@ -1075,6 +1077,18 @@ bool fcng_pool_must_ask(fcng_pool *pool, uint64_t now_us);
 void fcng_pool_told(fcng_pool *pool, const fcng_values *values,
                     uint64_t now_us);
 void fcng_pool_not_asked(fcng_pool *pool, uint64_t now_us);
+
+/*
+ * Where requests share, a large response keeps small ones waiting.  The host
+ * tells how many bytes the response to |path| (without a query) had, and asks
+ * what the next one needs: |need|, with FCNG_POOL_APART when those to it, or
+ * in its folder, have been large.  Use the same |need| for all calls.
+ */
+#define FCNG_POOL_LARGE 131072
+void fcng_pool_learn(fcng_pool *pool, fcng_str path, uint64_t size);
+enum fcng_pool_need fcng_pool_need_for(const fcng_pool *pool,
+                                       enum fcng_pool_need need,
+                                       fcng_str path);
 
 /* The application closed a shared connection, or it failed: it may be another
    one when it is back, and is asked anew. */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How large the responses to paths usually are: for the path itself, and for
+ * the folder that it is in, which tells of files that nobody asked for yet.
+ * Two tables of hashes; what two paths share a place for, the one that is
+ * asked for more often keeps.
+ */
+#include "fcng_sizes.h"
+#include "fcng_int.h"
+
+#define TAKEN_MAX 64
+#define FOLDER_MIN 4 /* files of it, before it tells of others */
+
+static uint64_t hash(fcng_str text)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < text.len; i++) {
+        h = (h ^ (unsigned char)text.data[i]) * 1099511628211u;
+    }
+    return h;
+}
+
+static fcng_str folder_of(fcng_str path)
+{
+    while (path.len > 0 && path.data[path.len - 1] != '/') {
+        path.len--;
+    }
+    return path;
+}
+
+static void learn(fcng_size *table, fcng_str name, uint64_t size)
+{
+    uint64_t h = hash(name);
+    fcng_size *place = &table[h % FCNG_SIZES_PLACES];
+    uint32_t check = (uint32_t)(h >> 32);
+    if (place->check != check && place->taken > 1) {
+        place->taken /= 2;
+        return;
+    }
+    if (place->check != check || place->taken == 0) {
+        *place = (fcng_size){ .check = check, .average = size };
+    }
+    place->average = place->average - place->average / 4 + size / 4;
+    place->taken += place->taken < TAKEN_MAX;
+}
+
+static uint64_t expect(const fcng_size *table, fcng_str name, uint32_t least)
+{
+    uint64_t h = hash(name);
+    const fcng_size *place = &table[h % FCNG_SIZES_PLACES];
+    return place->check == (uint32_t)(h >> 32) && place->taken >= least
+               ? place->average
+               : 0;
+}
+
+void fcng_sizes_learn(fcng_sizes *sizes, fcng_str path, uint64_t size)
+{
+    learn(sizes->path, path, size);
+    learn(sizes->folder, folder_of(path), size);
+}
+
+uint64_t fcng_sizes_expect(const fcng_sizes *sizes, fcng_str path)
+{
+    uint64_t size = expect(sizes->path, path, 1);
+    return size > 0 ? size
+                    : expect(sizes->folder, folder_of(path), FOLDER_MIN);
+}
