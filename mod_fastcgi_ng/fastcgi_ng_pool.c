@@ -437,7 +437,8 @@ static int opened(fastcgi_ng_task_t *task, enum fcng_pool_need need, int fd,
     return err;
 }
 
-static int open_new(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
+static int open_new(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how,
+                    enum fcng_pool_need need)
 {
     fastcgi_ng_backend_t *b = task->backend;
     uint64_t begun = fastcgi_ng_now();
@@ -457,13 +458,13 @@ static int open_new(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
     fd = fastcgi_ng_io_connect(&dial);
     task->connect_us += fastcgi_ng_now() - begun;
     if (fd >= 0) {
-        return opened(task, how->need, fd, begun);
+        return opened(task, need, fd, begun);
     }
     late = dial.timed_out && dial.deadline_us == task->end_us;
     if (!task->client_gone && !late) {
         connect_failed(&dial);
     }
-    give_up(b, how->need);
+    give_up(b, need);
     return task->client_gone ? FCNG_ERR_CLOSED
            : late ? FCNG_ERR_TIMEOUT : FCNG_ERR_CONNECT;
 }
@@ -483,9 +484,17 @@ static int use(fastcgi_ng_task_t *task, waiter_t *waiter)
     return waiter->error;
 }
 
+static fcng_str path_of(const fastcgi_ng_task_t *task)
+{
+    fcng_str path = { task->r->uri, strlen(task->r->uri) };
+
+    return path;
+}
+
 static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
 {
     fastcgi_ng_backend_t *b = task->backend;
+    enum fcng_pool_need need = how->need;
     enum fcng_pool_verdict verdict;
     fastcgi_ng_conn_t *conn;
     waiter_t waiter;
@@ -505,7 +514,10 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
         }
         task->probe = task->probe
                       || fcng_health_begin(&b->health, fastcgi_ng_now());
-        verdict = ask(task, how->need, &waiter, &error);
+        if (task->question == NULL) {
+            need = fcng_pool_need_for(b->pool, how->need, path_of(task));
+        }
+        verdict = ask(task, need, &waiter, &error);
         if (verdict == FCNG_POOL_USE) {
             error = use(task, &waiter);
         }
@@ -521,7 +533,7 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
             fastcgi_ng_service_wake(b->child);
         }
         if (verdict == FCNG_POOL_OPEN) {
-            return open_new(task, how);
+            return open_new(task, how, need);
         }
         if (verdict == FCNG_POOL_REFUSE || conn == NULL) {
             return error;
@@ -600,6 +612,17 @@ static void judge(fastcgi_ng_task_t *task, bool answered, uint64_t now)
     task->probe = false;
 }
 
+/* Of a response that was cut, only that it was large. */
+static void learn(const fastcgi_ng_task_t *task)
+{
+    bool whole = task->error == FCNG_OK && task->ended;
+
+    if (task->question == NULL && task->head.done
+        && (whole || task->head.body >= FCNG_POOL_LARGE)) {
+        fcng_pool_learn(task->backend->pool, path_of(task), task->head.body);
+    }
+}
+
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
                                 const fcng_outcome *outcome,
                                 enum fcng_counter counter, bool retried)
@@ -619,6 +642,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
         fcng_pool_first_byte(b->pool, &conn->link, task->first_byte_us);
     }
     fcng_pool_count(b->pool, counter);
+    learn(task);
     if (retried) {
         fcng_pool_count(b->pool, FCNG_COUNT_RETRIED);
     }

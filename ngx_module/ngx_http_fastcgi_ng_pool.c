@@ -332,6 +332,7 @@ ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st, fcng_pool_conn *conn)
 static enum fcng_pool_need
 ngx_http_fastcgi_ng_need(ngx_http_fastcgi_ng_stream_t *st)
 {
+    fcng_str    path;
     ngx_uint_t  need;
 
     if (st->ctx->fresh) {
@@ -344,11 +345,22 @@ ngx_http_fastcgi_ng_need(ngx_http_fastcgi_ng_stream_t *st)
         need = FCNG_POOL_SETTLED;
     }
 
-    if (st->pool->options.multiplex && ngx_http_fastcgi_ng_alone(st)) {
-        need |= FCNG_POOL_ALONE;
+    if (!st->pool->options.multiplex) {
+        return need;
     }
 
-    return need;
+    if (ngx_http_fastcgi_ng_alone(st)) {
+        return need | FCNG_POOL_ALONE;
+    }
+
+    if (st->ctx->question) {
+        return need;
+    }
+
+    path.data = (char *) st->request->uri.data;
+    path.len = st->request->uri.len;
+
+    return fcng_pool_need_for(st->pool->fcng, need, path);
 }
 
 

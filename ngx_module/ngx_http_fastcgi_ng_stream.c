@@ -202,6 +202,28 @@ ngx_http_fastcgi_ng_del_write_timer(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
+/* Of a response that was cut, only that it was large. */
+
+static void
+ngx_http_fastcgi_ng_stream_learn(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_uint_t drain)
+{
+    fcng_str  path;
+
+    if (st->ctx->question
+        || (!drain && st->state != NGX_HTTP_FASTCGI_NG_OVER
+            && st->received < FCNG_POOL_LARGE))
+    {
+        return;
+    }
+
+    path.data = (char *) st->request->uri.data;
+    path.len = st->request->uri.len;
+
+    fcng_pool_learn(st->pool->fcng, path, (uint64_t) st->received);
+}
+
+
 /* Gives the link away: back to the pool, to be drained, or closed. */
 
 static void
@@ -226,6 +248,10 @@ ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
         /* still connecting; its place in the pool is the stream's */
         ngx_http_fastcgi_ng_link_close(link);
         return;
+    }
+
+    if (st->pool->options.multiplex) {
+        ngx_http_fastcgi_ng_stream_learn(st, drain);
     }
 
     if (link->mux) {

@@ -103,6 +103,8 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         works => application(),
         reload => application(),
         frozen => application(),
+        apart => application(),
+        alone => application(),
     );
     my %words = (map({ $_ => { multiplex => 'auto' } }
         qw(lies cannot silent can)),
@@ -111,7 +113,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     $host->location("/$_/", app => $app{$_},
         options => $_ eq 'frozen' ? { read_timeout => '1s' } : {},
         pool => $words{$_} // { multiplex => 'on' })
-        for grep { !/^(?:fails|works)$/ } sort keys %app;
+        for grep { !/^(?:fails|works|alone)$/ } sort keys %app;
     my @two = map { $_->address } @app{qw(fails works)};
     $host->main(nginx => "upstream two {\n"
         . "server $two[0] max_fails=2 fail_timeout=60s;\n"
@@ -121,10 +123,10 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         . 'fail_timeout=60s');
     $host->server(nginx => "location /two/ {\nfastcgi_ng_pass two;\n}\n"
         . "location /unbuffered/ {\nfastcgi_ng_pass "
-        . $app{plain}->address . ";\nfastcgi_ng_buffering off;\n"
+        . $app{alone}->address . ";\nfastcgi_ng_buffering off;\n"
         . "fastcgi_ng_pool multiplex=on;\n}\n",
         apache => "<Location \"/two\">\nFastCgiNgPass two\n</Location>");
-    $host->location('/alone/', app => $app{plain},
+    $host->location('/alone/', app => $app{alone},
         pool => { multiplex => 'on' },
         options => { request_buffering => 'off' });
     $host->start;
@@ -180,7 +182,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     # ---- a slow client ----
 
     my $slow = $host->client;
-    $slow->send(FCNG::HTTP::head('GET', '/plain/bytes8000000'));
+    $slow->send(FCNG::HTTP::head('GET', '/plain/new/bytes8000000'));
     ok(wait_until(10, sub { $slow->turn(0.1); length $slow->{in} }),
         'a slow client');
     my $start = time;
@@ -200,11 +202,11 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     # What is passed on as it comes may not share.
     for my $way ('HALF /alone/silent',
             $host->is_nginx ? '/unbuffered/silent' : ()) {
-        $app{plain}->forget;
-        my ($before) = $app{plain}->counts;
+        $app{alone}->forget;
+        my ($before) = $app{alone}->counts;
         my @held = send_all($host, ($way) x 2);
-        ok(requests_seen($app{plain}, 2), "$way: not buffered");
-        is(($app{plain}->counts)[0] - $before, 2, 'a connection each');
+        ok(requests_seen($app{alone}, 2), "$way: not buffered");
+        is(($app{alone}->counts)[0] - $before, 2, 'a connection each');
         $_->close for @held;
     }
 
@@ -212,7 +214,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         # An application says so only when it is too late.
         $host->mark_log;
         $slow = $host->client;
-        $slow->send(FCNG::HTTP::head('GET', '/plain/unbuffered'));
+        $slow->send(FCNG::HTTP::head('GET', '/plain/held/unbuffered'));
         ok(wait_until(10, sub { $slow->turn(0.1); length $slow->{in} }),
             'X-Accel-Buffering: no, and a slow client');
         $start = time;
@@ -224,6 +226,27 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         ok($r->{error}, 'its response is cut off');
         $slow->close;
     }
+
+    # ---- large responses ----
+
+    is($host->get('/apart/big/bytes300000')->{size}, 300_000,
+        'a large response');
+    @clients = send_all($host, '/apart/after');
+    ok(requests_seen($app{apart}, 2), 'a request that waits');
+    is(($app{apart}->counts)[0], 1, 'both on one connection');
+    is($host->get('/apart/big/bytes300000')->{size}, 300_000, 'once more');
+    is(($app{apart}->counts)[0], 2, 'it has one of its own');
+    is($host->get('/apart/small')->{status}, 200, 'a small one');
+    is(($app{apart}->counts)[0], 2, 'shares');
+    $host->get("/apart/big/bytes300000.$_") for 1 .. 4;
+    my $new = $host->client;
+    $app{apart}->forget;
+    $new->send(FCNG::HTTP::head('GET', '/apart/big/after'));
+    ok(requests_seen($app{apart}, 1), 'a new path beside large ones');
+    is($host->status->{ $app{apart}->address }{streams}, 1,
+        'does not share');
+    $app{apart}->open_gate('go');
+    is($_->{body}, 'after', 'each is answered') for answers(@clients, $new);
 
     # ---- aborts ----
 
