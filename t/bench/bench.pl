@@ -345,8 +345,8 @@ sub tell_calls {
 # ---- small beside large ----
 
 # Small responses while large ones of the same application are under way, on
-# connections of their own, on the same shared ones, and with only the small
-# ones sharing.
+# connections of their own, in one pool that shares, which learns of the large
+# ones, and with only the small ones in it.
 sub beside {
     my ($host, $small, $large) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -364,7 +364,6 @@ sub beside {
 
 sub mixed {
     my ($name) = @_;
-    return if $name ne 'nginx';
     for my $how (['records in turn', 1], ['one response after another', 0]) {
         my ($what, $in_turn) = @$how;
         my $app = application(in_turn => $in_turn);
@@ -383,7 +382,7 @@ sub mixed {
             . 'the large ones (%.2f)', $name, $what, $median{'ng ng'},
             map { ($median{$_}, $median{$_} / $median{'ng ng'}) }
                 'shared shared', 'shared ng');
-        if ($in_turn) {
+        if ($in_turn && $name eq 'nginx') {
             bar("$name: small beside large, all shared, ratio",
                 $median{'shared shared'} / $median{'ng ng'}, '>=', 0.6,
                 '%.2f');
