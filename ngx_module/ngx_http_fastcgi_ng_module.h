@@ -316,6 +316,9 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_http_fastcgi_ng_block_t     *in;             /* not taken by nginx */
     ngx_http_fastcgi_ng_block_t     *in_last;
     ngx_msec_t                       overrun_start;
+    ngx_file_t                      *spill;          /* what is behind |in| */
+    off_t                            spill_in;
+    off_t                            spill_out;
 
     unsigned                         reserved:1;     /* a place in the pool */
     unsigned                         counted:1;      /* as a request */
@@ -333,6 +336,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         unsent:1;
     unsigned                         blocked:1; /* has more of a body */
     unsigned                         overrun:1;
+    unsigned                         spilling:1; /* what comes goes there */
     unsigned                         blamed:1;  /* for the link's death */
     unsigned                         blameless:1;
 

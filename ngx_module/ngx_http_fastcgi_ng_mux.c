@@ -10,7 +10,7 @@
  * ever read for one stream alone, so a slow client holds nobody back: streams
  * share links only when nginx takes all that comes (into a temporary file, if
  * need be).  One that does not is an overrun: the link waits for it for a
- * moment, then it is cancelled.
+ * moment, then what comes for it goes into a temporary file of our own.
  *
  * While bytes become events (|guard|), streams may leave, but the link stays:
  * what follows from that is done in mux_settle(), the only place that gives
@@ -33,7 +33,7 @@
 #define NGX_HTTP_FASTCGI_NG_ORPHAN_TIME  5000
 
 /* So long a link is not read for a stream whose bytes nginx does not take. */
-#define NGX_HTTP_FASTCGI_NG_PAUSE        100
+#define NGX_HTTP_FASTCGI_NG_PAUSE        20
 #define NGX_HTTP_FASTCGI_NG_PAUSE_STEP   10
 
 /* A timer that was set by what came may fire so much early. */
@@ -44,6 +44,7 @@ struct ngx_http_fastcgi_ng_block_s {
     ngx_http_fastcgi_ng_block_t     *next;
     u_char                          *pos;
     u_char                          *last;
+    ngx_uint_t                       spilled;  /* it was in the file */
     u_char                           data[NGX_HTTP_FASTCGI_NG_BLOCK];
 };
 
@@ -182,6 +183,7 @@ ngx_http_fastcgi_ng_block_get(ngx_http_fastcgi_ng_stream_t *st)
     block->next = NULL;
     block->pos = block->data;
     block->last = block->data;
+    block->spilled = 0;
 
     if (st->in) {
         st->in_last->next = block;
@@ -254,6 +256,96 @@ ngx_http_fastcgi_ng_block_add(ngx_http_fastcgi_ng_stream_t *st, fcng_str bytes)
 }
 
 
+/* the file behind the blocks */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_spill(ngx_http_fastcgi_ng_stream_t *st, fcng_str bytes)
+{
+    ngx_file_t          *file;
+    ngx_http_request_t  *r;
+
+    r = st->request;
+    file = st->spill;
+
+    if (file == NULL) {
+        file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+        if (file == NULL) {
+            return NGX_ERROR;
+        }
+
+        file->fd = NGX_INVALID_FILE;
+        file->log = r->connection->log;
+
+        if (ngx_create_temp_file(file, r->upstream->conf->temp_path, r->pool,
+                                 0, 1, 0)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        st->spill = file;
+    }
+
+    if (ngx_write_file(file, (u_char *) bytes.data, bytes.len, st->spill_in)
+        != (ssize_t) bytes.len)
+    {
+        return NGX_ERROR;
+    }
+
+    st->spill_in += bytes.len;
+
+    if (st->fcng) {
+        fcng_request_consumed(st->fcng, bytes.len);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Nothing is left in memory: the next piece of the file. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_unspill(ngx_http_fastcgi_ng_stream_t *st)
+{
+    size_t                        size;
+    ssize_t                       n;
+    ngx_http_fastcgi_ng_block_t  *block;
+
+    if (st->spill_out == st->spill_in) {
+        st->spill_in = 0;
+        st->spill_out = 0;
+        st->spilling = 0;
+
+        if (st->fcng) {
+            fcng_request_set_direct(st->fcng, true);
+        }
+
+        return NGX_OK;
+    }
+
+    block = ngx_http_fastcgi_ng_block_get(st);
+    if (block == NULL) {
+        return NGX_ERROR;
+    }
+
+    size = (size_t) ngx_min((off_t) NGX_HTTP_FASTCGI_NG_BLOCK,
+                            st->spill_in - st->spill_out);
+
+    n = ngx_read_file(st->spill, block->data, size, st->spill_out);
+
+    if (n != (ssize_t) size) {
+        ngx_http_fastcgi_ng_block_free(st);
+        return NGX_ERROR;
+    }
+
+    block->spilled = 1;
+    block->last += n;
+    st->spill_out += n;
+
+    return NGX_OK;
+}
+
+
 /* The next bytes of the response for nginx: some of them, 0 for none. */
 
 size_t
@@ -272,13 +364,7 @@ ngx_http_fastcgi_ng_mux_take(ngx_http_fastcgi_ng_stream_t *st, u_char **pos)
 void
 ngx_http_fastcgi_ng_mux_took(ngx_http_fastcgi_ng_stream_t *st, size_t n)
 {
-    st->in->pos += n;
-
-    if (st->in->pos == st->in->last) {
-        ngx_http_fastcgi_ng_block_free(st);
-    }
-
-    if (st->fcng) {
+    if (st->fcng && !st->in->spilled) {
         fcng_request_consumed(st->fcng, n);
 
         if (st->overrun) {
@@ -286,12 +372,29 @@ ngx_http_fastcgi_ng_mux_took(ngx_http_fastcgi_ng_stream_t *st, size_t n)
             ngx_post_event(st->link->connection->read, &ngx_posted_events);
         }
     }
+
+    st->in->pos += n;
+
+    if (st->in->pos == st->in->last) {
+        ngx_http_fastcgi_ng_block_free(st);
+    }
+
+    if (st->spilling && st->in == NULL
+        && ngx_http_fastcgi_ng_unspill(st) != NGX_OK)
+    {
+        st->spilling = 0;
+        ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_IO);
+    }
 }
 
 
 void
 ngx_http_fastcgi_ng_mux_drop(ngx_http_fastcgi_ng_stream_t *st)
 {
+    st->spilling = 0;
+    st->spill_in = 0;
+    st->spill_out = 0;
+
     while (st->in) {
         ngx_http_fastcgi_ng_block_free(st);
     }
@@ -910,7 +1013,13 @@ ngx_http_fastcgi_ng_mux_event(ngx_http_fastcgi_ng_link_t *link,
         ngx_http_fastcgi_ng_stream_answered(st);
         st->received += ev->bytes.len;
 
-        if (ngx_http_fastcgi_ng_block_add(st, ev->bytes) != NGX_OK) {
+        if (st->spilling) {
+            if (ngx_http_fastcgi_ng_spill(st, ev->bytes) != NGX_OK) {
+                ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_IO);
+                return;
+            }
+
+        } else if (ngx_http_fastcgi_ng_block_add(st, ev->bytes) != NGX_OK) {
             ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_NOMEM);
             return;
         }
@@ -1034,14 +1143,11 @@ ngx_http_fastcgi_ng_mux_paused(ngx_http_fastcgi_ng_link_t *link)
             continue;
         }
 
-        ngx_log_error(NGX_LOG_ERR, st->connection.log, 0,
-                      "%s: the response is cut off: its client is slower than "
-                      "the application, which other requests share "
-                      "(fastcgi_ng_pool stream_buffer=%uL)",
-                      fcng_msg_tag(FCNG_MSG_MULTIPLEX),
-                      link->pool->options.stream_buffer);
+        st->overrun = 0;
+        mux->noverruns--;
 
-        ngx_http_fastcgi_ng_stream_cancel(st, FCNG_ERR_TIMEOUT);
+        st->spilling = 1;
+        fcng_request_set_direct(st->fcng, false);
     }
 
     return mux->noverruns != 0;

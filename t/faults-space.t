@@ -36,8 +36,17 @@ sub kept_response {
     return $r;
 }
 
-# The same on a connection that requests share.
-sub shared_response { kept_response($_[0], '/shared/app/large') }
+# The same on a connection that requests share: a path that is new each time,
+# for nobody knows that its response is large.
+my $folder = 0;
+sub shared_response {
+    my ($host, $what) = @_;
+    return kept_response($host, '/shared/app/' . ++$folder . '/'
+        . ($what // 'large'));
+}
+
+# And one that the application does not want to be kept.
+sub direct_response { shared_response($_[0], 'direct') }
 
 # Large bodies both ways, to a client that reads when it has sent all.
 sub both_ways {
@@ -59,6 +68,7 @@ my @cases = (
     ['a body', \&kept_body, length $body, 'both'],
     ['a response', \&kept_response, 8 << 20, 'nginx'],
     ['a shared response', \&shared_response, 8 << 20, 'both'],
+    ['a direct one', \&direct_response, 8 << 20, 'nginx'],
     ['both ways', \&both_ways, length $large, 'apache'],
 );
 
@@ -75,7 +85,9 @@ FCNG::Hosts->each(log_level => 'info', sub {
             return $r->end;
         }
         my $size = length $r->body;
-        $r->text($r->action eq 'large' ? 'y' x (8 << 20) : "$size");
+        my $action = $r->action;
+        $r->text($action =~ /^(?:large|direct)$/ ? 'y' x (8 << 20) : "$size",
+            $action eq 'direct' ? ('X-Accel-Buffering' => 'no') : ());
     });
     $host->location('/app/', app => $app, pool => { idle_timeout => '50ms' });
     $host->location('/shared/app/', app => $app,

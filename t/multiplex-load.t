@@ -26,7 +26,7 @@ sub bytes {
 sub serve {
     my ($r) = @_;
     my $path = ($r->env('SCRIPT_NAME') // '') . ($r->env('PATH_INFO') // '');
-    my ($size) = $path =~ m{/(\d+)\.};
+    my ($size) = $path =~ m{/(\d+)\.x$};
     $r->queue("Content-Type: text/plain\r\n\r\n"
         . bytes($path, $r->body, $size));
     return $r->finish;
@@ -38,7 +38,8 @@ sub one {
     my $what = ($n + $count) % 9;
     my $size = $what < 5 ? 1 + $count * 7919 % 3000
         : $what < 8 ? $count * 104_729 % 90_000 : 3_000_000;
-    my $path = "/app/$what/$size.$n.$count";
+    # A folder that is new, or it would be known that it has large ones.
+    my $path = "/app/$what.$n.$count/$size.x";
     my $body = $what % 3 == 1 ? 'b' x ($count * 7919 % 70_000) : '';
     if ($what == 5 || $what == 8) {
         my $client = FCNG::HTTP->new($port) or return 'no connection';
