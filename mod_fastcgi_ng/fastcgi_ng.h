@@ -206,6 +206,9 @@ typedef struct fastcgi_ng_conn_t {
     struct fastcgi_ng_conn_t *next, *prev;
     bool idle;
     bool watched; /* the service thread polls its descriptor */
+    bool asked;    /* by its last request, an Authorizer's */
+    bool no_stdin; /* without that record */
+    bool soon;     /* a close is to be seen at once */
 } fastcgi_ng_conn_t;
 
 /* --------------------------------------------------------------- spool --- */
@@ -337,6 +340,8 @@ typedef struct fastcgi_ng_task_t {
     fastcgi_ng_conn_t *conn;
     fcng_request *request;
     bool reused;
+    bool no_stdin;               /* a question without that record, as it is
+                                    known of the application */
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
     bool stdout_ended;           /* the response is whole */
@@ -483,6 +488,7 @@ struct fastcgi_ng_backend_t {
     fastcgi_ng_conn_t *idle;
     fcng_health health;
     fcng_outage outage;
+    fcng_authz_peer authz;     /* of Authorizers there */
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;
