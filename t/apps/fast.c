@@ -15,7 +15,8 @@
  *   u1024     so many bytes, without
  *   params    the parameters as they came, encoded
  *
- * The body is read and dropped; the answer comes after its end.
+ * The body is read and dropped; the answer comes after its end.  An Authorizer
+ * answers when it has its parameters: mod_authnz_fcgi sends it no STDIN.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -47,6 +48,7 @@ enum { BEGIN_REQUEST = 1, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT,
 struct request {
     bool under_way;
     bool keep;
+    bool bodiless;            /* an Authorizer's */
     bool announce;            /* Content-Length is sent */
     uint64_t size;
     char *params;             /* to be echoed, or NULL */
@@ -266,14 +268,16 @@ static bool record(struct conn *c, int type, uint16_t id, const char *content,
         if (len < 3 || r->under_way || c->count >= IDS - 1)
             return false;
         free(r->params);
-        *r = (struct request){ .under_way = true, .keep = content[2] & 1 };
+        *r = (struct request){ .under_way = true, .keep = content[2] & 1,
+                               .bodiless = content[1] == 2 };
         return true;
     }
     if (!r->under_way)
         return true;
     if (type == PARAMS && len > 0)
         read_params(r, content, len);
-    if ((type == STDIN && len == 0) || type == ABORT_REQUEST)
+    if ((type == (r->bodiless ? PARAMS : STDIN) && len == 0)
+        || type == ABORT_REQUEST)
         answer(c, id);
     return true;
 }
