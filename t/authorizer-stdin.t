@@ -74,14 +74,15 @@ FCNG::Hosts->each(needs => 'protect', sub {
             my ($conn) = @_;
             $conn->next_request;
         }));
-    delete $app{shared} if !$host->multiplexes;
-    for my $name (sort keys %app) {
+    $host->location('/shared/', protect => $app{shared},
+        pool => { multiplex => 'on' }, app => FCNG::App->new(request => sub {
+            $_[0]->text('shared') })) if $host->multiplexes;
+    for my $name (grep { $_ ne 'shared' } sort keys %app) {
         $host->file("$name/file", 'file');
         my $off = $name eq 'off';
         $host->protect("/$name/", app => $app{$name}, nginx =>
             "fastcgi_ng_authorizer_read_timeout 1s;\n"
-            . ($off ? "fastcgi_ng_authorizer_stdin off;\n" : '')
-            . ($name eq 'shared' ? "fastcgi_ng_pool multiplex=on;\n" : ''),
+            . ($off ? "fastcgi_ng_authorizer_stdin off;\n" : ''),
             apache => "FastCgiNgAuthorizerReadTimeout 1s\n"
             . ($off ? "FastCgiNgAuthorizerStdin off\n" : ''));
     }
@@ -112,7 +113,7 @@ FCNG::Hosts->each(needs => 'protect', sub {
     is(scalar(@n = $app{rare}->events('accept')), 4, 'then it is kept');
 
     # ---- shared: who knows why such a connection was closed?
-    if ($app{shared}) {
+    if ($host->multiplexes) {
         is($statuses->(shared => 6, 0.05), '200 200 200 200 200 200',
             'a shared connection');
         ok(wait_until(3, sub { $app{shared}->events('sequence') == 6 }),
@@ -141,7 +142,8 @@ FCNG::Hosts->each(needs => 'protect', sub {
     is(scalar(@n = $app{needs}->events('accept')), 1, 'is kept');
 
     # ---- closes for another reason: the record comes back
-    is($statuses->(closes => 3, 0.05), '200 200 200', 'one that closes always');
+    is($statuses->(closes => 3, 0.05), '200 200 200',
+        'one that always closes');
     select undef, undef, undef, 0.05;
     my $r = $host->get('/closes/file');
     is($r->{status}, 504, 'and waits for the record: once in vain');
