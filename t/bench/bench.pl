@@ -158,6 +158,9 @@ sub server {
             . "fastcgi_ng_pool multiplex=on;\n}\n",
         apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
             . "FastCgiNgPass app\n</Location>\n");
+    # Nobody who counts requests looks for .htaccess in each folder.
+    $host->main(apache => '<Directory "' . $host->docroot . "\">\n"
+        . "AllowOverride None\n</Directory>\n");
     $server{$name}{stock}->($host, $address);
     $host->start;
     Measure::pin(0, $host->{pid}, $host->workers);
