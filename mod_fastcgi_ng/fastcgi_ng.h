@@ -141,12 +141,11 @@ typedef struct fastcgi_ng_dir_conf_t {
 #define FASTCGI_NG_STDERR_OFF (-2)
 #define FASTCGI_NG_ADDRESSES_MAX 64 /* of an app; a bit each in |failed| */
 
-/* fastcgi_ng_config.c */
-extern const command_rec fastcgi_ng_commands[];
+/* fastcgi_ng_poolconf.c */
 void *fastcgi_ng_create_server_conf(apr_pool_t *p, server_rec *s);
 void *fastcgi_ng_merge_server_conf(apr_pool_t *p, void *base, void *add);
-void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
-void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
+const char *fastcgi_ng_cmd_pool(cmd_parms *cmd, void *dummy, int argc,
+                                char *const argv[]);
 /* Every name of an app must lead to one; OK or an HTTP error after telling. */
 int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
 /* Warns of host names that do not resolve (asks the resolver), and of words
@@ -157,10 +156,17 @@ fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 /* The pool that a handler's name names, or NULL. */
 const char *fastcgi_ng_handler_pool(const char *handler, bool *is_filter);
 
-/* Parts of a directive that more than one file has. */
+/* A directive names a pool: is it a name, in the form it is looked for, to be
+   looked for when everything is read. */
 bool fastcgi_ng_is_name(const char *name);
+const char *fastcgi_ng_lower(apr_pool_t *p, const char *name);
 void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
                              const char *name);
+
+/* fastcgi_ng_config.c */
+extern const command_rec fastcgi_ng_commands[];
+void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
+void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
 void fastcgi_ng_merge_params(apr_pool_t *p, apr_array_header_t **params,
                              apr_array_header_t *base,
                              apr_array_header_t *add);
@@ -200,6 +206,9 @@ typedef struct fastcgi_ng_conn_t {
     struct fastcgi_ng_conn_t *next, *prev;
     bool idle;
     bool watched; /* the service thread polls its descriptor */
+    bool asked;    /* by its last request, an Authorizer's */
+    bool no_stdin; /* without that record */
+    bool soon;     /* a close is to be seen at once */
 } fastcgi_ng_conn_t;
 
 /* --------------------------------------------------------------- spool --- */
@@ -331,6 +340,8 @@ typedef struct fastcgi_ng_task_t {
     fastcgi_ng_conn_t *conn;
     fcng_request *request;
     bool reused;
+    bool no_stdin;               /* a question without that record, as it is
+                                    known of the application */
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
     bool stdout_ended;           /* the response is whole */
@@ -477,6 +488,7 @@ struct fastcgi_ng_backend_t {
     fastcgi_ng_conn_t *idle;
     fcng_health health;
     fcng_outage outage;
+    fcng_authz_peer authz;     /* of Authorizers there */
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;

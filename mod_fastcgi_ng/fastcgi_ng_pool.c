@@ -83,6 +83,15 @@ static void serve_queue(fastcgi_ng_backend_t *b, uint64_t now)
     }
 }
 
+/* By the application, with nothing to answer. */
+static void was_closed(const fastcgi_ng_conn_t *conn, uint64_t now)
+{
+    if (conn->asked) {
+        fcng_authz_closed(&conn->backend->authz, conn->no_stdin,
+                          now - conn->link.idle_us);
+    }
+}
+
 static uint64_t due(const fastcgi_ng_backend_t *b, uint64_t now)
 {
     uint64_t at = fcng_pool_deadline(b->pool);
@@ -124,9 +133,13 @@ static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd)
 }
 
 /* A kept connection that turned out dead: forgotten, closed. */
-static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
+static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn,
+                 enum fastcgi_ng_probe found)
 {
     apr_thread_mutex_lock(b->mutex);
+    if (found == FASTCGI_NG_CLOSED) {
+        was_closed(conn, fastcgi_ng_now());
+    }
     fcng_pool_count(b->pool, FCNG_COUNT_STALE);
     fcng_pool_remove(b->pool, &conn->link);
     conn_close(conn);
@@ -305,7 +318,9 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task,
    to nobody: it is never used. */
 static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
 {
-    switch (fastcgi_ng_io_probe(conn->fd)) {
+    enum fastcgi_ng_probe found = fastcgi_ng_io_probe(conn->fd);
+
+    switch (found) {
     case FASTCGI_NG_ALIVE:
         return true;
     case FASTCGI_NG_STRAY:
@@ -316,7 +331,7 @@ static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
     case FASTCGI_NG_CLOSED:
         break;
     }
-    drop(task->backend, conn);
+    drop(task->backend, conn, found);
     return false;
 }
 
@@ -396,6 +411,8 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
         }
         task->probe = task->probe
                       || fcng_health_begin(&b->health, fastcgi_ng_now());
+        task->no_stdin = task->question != NULL
+                         && fcng_authz_no_stdin(&b->authz);
         verdict = ask(task, how->need, &waiter, &error);
         if (waiter.conn != NULL) {
             conn = waiter.conn->data;
@@ -488,6 +505,29 @@ static void judge(fastcgi_ng_task_t *task, bool answered, uint64_t now)
     task->probe = false;
 }
 
+/* What became of a question, and of the one before on that connection. */
+static void judge_authorizer(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
+                             bool answered, uint64_t now)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    bool closed = !answered && (task->error == FCNG_ERR_CLOSED
+                                || task->error == FCNG_ERR_IO);
+
+    if (task->reused && closed && !task->client_gone) {
+        was_closed(conn, now);
+    }
+    else if (task->question != NULL && answered && task->reused) {
+        fcng_authz_kept(&b->authz);
+    }
+    else if (task->no_stdin && !answered
+             && (closed || task->error == FCNG_ERR_TIMEOUT)) {
+        fcng_authz_unanswered(&b->authz);
+    }
+    conn->asked = task->question != NULL;
+    conn->no_stdin = task->no_stdin || task->conf->auth.send_stdin == 0;
+    conn->soon = conn->asked && fcng_authz_undecided(&b->authz);
+}
+
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
                                 const fcng_outcome *outcome,
                                 enum fcng_counter counter, bool retried)
@@ -495,6 +535,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     fastcgi_ng_backend_t *b = task->backend;
     fastcgi_ng_conn_t *conn = task->conn;
     uint64_t at, now;
+    bool watch = false;
 
     task->conn = NULL;
     if (atomic_load_explicit(&b->child->stopping, memory_order_relaxed)) {
@@ -503,6 +544,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
     judge(task, outcome->answered, now);
+    judge_authorizer(task, conn, outcome->answered, now);
     if (task->reused && task->first_byte_us > 0) {
         fcng_pool_first_byte(b->pool, &conn->link, task->first_byte_us);
     }
@@ -512,6 +554,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     }
     if (fcng_pool_release(b->pool, &conn->link, reusable, now)) {
         idle_add(b, conn);
+        watch = conn->soon;
     }
     else {
         conn_close(conn);
@@ -519,7 +562,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     serve_queue(b, now);
     at = due(b, now);
     apr_thread_mutex_unlock(b->mutex);
-    fastcgi_ng_service_at(b->child, at);
+    fastcgi_ng_service_at(b->child, watch ? now : at);
 }
 
 /* ------------------------------------------------ the service thread's --- */
@@ -650,6 +693,9 @@ void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
     }
     if (conn != NULL) {
         state = fastcgi_ng_io_probe(conn->fd);
+        if (state == FASTCGI_NG_CLOSED) {
+            was_closed(conn, fastcgi_ng_now());
+        }
         if (state != FASTCGI_NG_ALIVE) {
             idle_remove(b, conn);
             fcng_pool_remove(b->pool, &conn->link);

@@ -120,7 +120,7 @@ static int submit(fastcgi_ng_task_t *task)
     submit.stdin_length = task->body.length;
     submit.data_length = fastcgi_ng_data_length(task);
     submit.no_stdin = task->question != NULL
-                      && task->conf->auth.send_stdin == 0;
+                      && (task->no_stdin || task->conf->auth.send_stdin == 0);
     submit.user = task;
     return fcng_conn_submit(task->conn->fcgi, &submit, &task->request);
 }

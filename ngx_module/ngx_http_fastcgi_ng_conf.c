@@ -1052,9 +1052,16 @@ ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
 
     u = &conf->upstream;
 
-    u->connect_timeout = fconf->authorizer_connect_timeout;
-    u->send_timeout = fconf->authorizer_send_timeout;
-    u->read_timeout = fconf->authorizer_read_timeout;
+    /* the others' of this very level, unless any level has one for these */
+
+    ngx_conf_init_msec_value(conf->authorizer_connect_timeout,
+                             u->connect_timeout);
+    ngx_conf_init_msec_value(conf->authorizer_send_timeout, u->send_timeout);
+    ngx_conf_init_msec_value(conf->authorizer_read_timeout, u->read_timeout);
+
+    u->connect_timeout = conf->authorizer_connect_timeout;
+    u->send_timeout = conf->authorizer_send_timeout;
+    u->read_timeout = conf->authorizer_read_timeout;
 
     u->buffering = 0;
     u->change_buffering = 0;
@@ -1094,13 +1101,13 @@ ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
 
     ngx_conf_merge_msec_value(conf->authorizer_connect_timeout,
                               prev->authorizer_connect_timeout,
-                              conf->upstream.connect_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_msec_value(conf->authorizer_send_timeout,
                               prev->authorizer_send_timeout,
-                              conf->upstream.send_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_msec_value(conf->authorizer_read_timeout,
                               prev->authorizer_read_timeout,
-                              conf->upstream.read_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_size_value(conf->authorizer_buffer_size,
                               prev->authorizer_buffer_size, 65536);
     ngx_conf_merge_value(conf->authorizer_intercept_errors,

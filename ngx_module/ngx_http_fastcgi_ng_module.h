@@ -383,8 +383,10 @@ struct ngx_http_fastcgi_ng_link_s {
     fcng_values                      values;         /* when it asks */
     ngx_msec_t                       released;       /* by its last request */
 
-    unsigned                         asked:1;        /* an authorizer, last */
-    unsigned                         no_stdin:1;     /* without that record */
+    unsigned                         asks:1;         /* an authorizer, now */
+    unsigned                         without:1;      /* that record */
+    unsigned                         asked:1;        /* the same, before */
+    unsigned                         no_stdin:1;
     unsigned                         added:1;        /* the pool knows it */
     unsigned                         connecting:1;
 };

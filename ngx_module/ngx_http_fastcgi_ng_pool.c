@@ -256,7 +256,7 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
         if (ctx->question && ctx->question->no_stdin) {
             ctx->question->no_stdin = 0;
 
-            if (!ctx->answered && !st->stale
+            if (!ctx->answered && !st->stale && !st->shared
                 && (st->error || st->read.timedout))
             {
                 fcng_authz_unanswered(&st->pool->authz);
@@ -364,6 +364,11 @@ ngx_http_fastcgi_ng_alone(ngx_http_fastcgi_ng_stream_t *st)
 
     r = st->request;
     conf = r->upstream->conf;
+
+    if (st->ctx->question) {
+        /* process_header keeps all of the answer */
+        return st->ctx->exclusive;
+    }
 
     return st->ctx->exclusive || !r->upstream->buffering || conf->limit_rate
            || conf->max_temp_file_size == 0 || r->request_body_no_buffering;

@@ -775,7 +775,7 @@ ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st)
 
     st->request->upstream->peer.cached = 0;
 
-    if (ctx->question && ctx->reused) {
+    if (ctx->question && ctx->reused && !st->shared) {
         fcng_authz_kept(&st->pool->authz);
     }
 
@@ -1555,11 +1555,13 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     params->pos = params->last;
 
     if (st->shared) {
+        /* why such a link is closed nobody knows: asks stays unset */
         ngx_http_fastcgi_ng_mux_submitted(st);
-    }
 
-    st->link->asked = ctx->question != NULL;
-    st->link->no_stdin = submit.no_stdin;
+    } else {
+        st->link->asks = ctx->question != NULL;
+        st->link->without = submit.no_stdin;
+    }
 
     ctx->stream_id = fcng_request_id(st->fcng);
 

@@ -50,7 +50,7 @@ sub block {
 # folder.  /srv/www is the host's folder of documents.
 sub configure {
     my ($name, $text, $to) = @_;
-    my $host = $class{$name}->new;
+    my $host = $class{$name}->new(load => [qw(proxy proxy_http)]);
     my $port = $host->{recipe_port} = free_port();
     my %to = ('/srv/www' => $host->docroot,
         '/var/cache/nginx' => "$host->{dir}/tmp", %{ $to || {} });
@@ -192,39 +192,21 @@ my %check = (
     },
 
     'Shibboleth' => sub {
-        my $missing = FCNG::Programs->missing('shibboleth')
-            // FCNG::Host::Nginx->missing;
+        my $missing = FCNG::Programs->missing('shibboleth');
         skip $missing, 1 if $missing;
-        my $text = block($_[0], 'nginx');
-        my $dir = tmpdir();
-        my $host = configure('nginx', $text,
-            { '/run/shibboleth' => $dir });
-        my $shib = FCNG::Programs->shibboleth(host => 'sp.example.org',
-            http_port => $host->{recipe_port});
-        for my $name (qw(authorizer responder)) {
-            symlink $shib->{$name} =~ s/^unix://r, "$dir/$name.sock"
-                or die "$dir/$name.sock: $!\n";
-        }
         like(block($_[0], 'xml'), qr{<Host\ name="sp\.example\.org">\s*<Path
             \ name="secure"\ authType="shibboleth"\ requireSession="true"/>}x,
             "$_[0]: protects what the test protects");
-        $host->file($_, 'a file') for qw(open.txt secure/file);
-        $host->start;
-        my $ask = sub {
-            my ($path, @more) = @_;
-            return FCNG::HTTP::get($host->{recipe_port}, $path,
-                headers => [Host => 'sp.example.org', @more]);
-        };
-        is($ask->('/open.txt')->{body}, 'a file', "$_[0]: an open file");
-        for my $path ('/secure/file', '/secure/app/x') {
-            my $r = $ask->($path);
-            like("$r->{status} " . $r->header('Location'),
-                qr{^302 https://ds\.example\.org/\?entityID=},
-                "$_[0]: $path needs a session");
+        for my $name (sort keys %class) {
+            my $text = block($_[0], $name);
+            my $lack = $class{$name}->missing;
+            SKIP: {
+                skip $lack, 1 if $lack;
+                subtest "$_[0]: $name" => sub {
+                    shibboleth_protects($name, $text);
+                };
+            }
         }
-        like($ask->('/Shibboleth.sso/Session')->{body},
-            qr/session was not found/, "$_[0]: the responder");
-        $host->finish;
     },
 
     'Several servers' => sub {
@@ -282,6 +264,40 @@ my %check = (
             "$_[0]: one of three is answered by the cache");
     },
 );
+
+sub shibboleth_protects {
+    my ($name, $text) = @_;
+    my $dir = tmpdir();
+    my $host = configure($name, $text, { '/run/shibboleth' => $dir });
+    # UseCanonicalName On: the port is ServerName's, too.
+    my $shib = FCNG::Programs->shibboleth(host => 'sp.example.org',
+        http_port => $host->is_apache ? 80 : $host->{recipe_port});
+    for my $program (qw(authorizer responder)) {
+        symlink $shib->{$program} =~ s/^unix://r, "$dir/$program.sock"
+            or die "$dir/$program.sock: $!\n";
+    }
+    $host->file($_, 'a file') for qw(open.txt secure/file);
+    $host->start;
+    my $ask = sub {
+        my ($path, $to) = @_;
+        return FCNG::HTTP::get($host->{recipe_port}, $path,
+            headers => [Host => $to // 'sp.example.org']);
+    };
+    is($ask->('/open.txt')->{body}, 'a file', 'an open file');
+    for my $path ('/secure/file', '/secure/app/x', '/secure/none') {
+        for my $to ('sp.example.org', 'other.example') {
+            my $r = $ask->($path, $to);
+            like("$r->{status} " . ($r->header('Location') // ''),
+                qr{^302 https://ds\.example\.org/\?entityID=},
+                "$path needs a session, asked as $to")
+                or diag($r->{body}, $host->log);
+        }
+    }
+    like($ask->('/Shibboleth.sso/Session')->{body},
+        qr/session was not found/, 'the responder');
+    $host->finish;
+    return;
+}
 
 # A program that makes its socket, or finds it as descriptor 0.
 sub program {

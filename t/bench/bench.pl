@@ -48,7 +48,7 @@ my @rows = (
         of => 'shared', only => 'nginx', clients => 256, bar => 1.4 },
     # A file of 1 KiB, and who may have it.
     { name => 'authorizer', what => 'authorizer, file', path => 'auth/64',
-        only => 'nginx', rounds => $rounds, bar => 1 },
+        rounds => $rounds, bar => { nginx => 1, apache => 2 } },
 );
 
 my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
@@ -116,15 +116,40 @@ my %server = (
             $host->server(apache => "<Location \"/builtin\">\n"
                 . "ProxyPass \"$address|fcgi://localhost\" enablereuse=on\n"
                 . "</Location>\n");
+            authorizer_of_apache($host);
         } },
 );
+
+# mod_authnz_fcgi knows TCP alone, so both are asked over TCP.
+sub authorizer_of_apache {
+    my ($host) = @_;
+    my $app = $host->{asked} = application(listen => 'tcp');
+    my $address = $app->address;
+    $host->main(apache => "AuthnzFcgiDefineProvider authn builtin "
+        . "fcgi://$address/\n");
+    $host->server(apache => <<"CONF");
+FastCgiNgPool asked $address
+<Location "/ng/auth">
+    FastCgiNgPass off
+    FastCgiNgAuthorizer asked
+</Location>
+<Location "/builtin/auth">
+    ProxyPass "!"
+    AuthType Basic
+    AuthName builtin
+    AuthnzFcgiCheckAuthnProvider builtin RequireBasicAuth Off UserExpr "x"
+    Require valid-user
+</Location>
+CONF
+}
 
 # Ours is at /ng/, with nothing but the address, in nginx also at /shared/ on
 # connections that requests share; the other at /builtin/.
 sub server {
     my ($name, $app, %how) = @_;
     my $host = $server{$name}{class}->new(log_level => 'warn',
-        threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
+        threads => CLIENTS + 16, load => [qw(proxy proxy_fcgi authn_core
+            authz_user authnz_fcgi)], %how);
     my $address = $app->address;
     $host->file("$_/auth/64", 'x' x 1024) for qw(ng builtin);
     $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n"
@@ -133,6 +158,9 @@ sub server {
             . "fastcgi_ng_pool multiplex=on;\n}\n",
         apache => "FastCgiNgPool app $address\n<Location \"/ng\">\n"
             . "FastCgiNgPass app\n</Location>\n");
+    # Nobody who counts requests looks for .htaccess in each folder.
+    $host->main(apache => '<Directory "' . $host->docroot . "\">\n"
+        . "AllowOverride None\n</Directory>\n");
     $server{$name}{stock}->($host, $address);
     $host->start;
     Measure::pin(0, $host->{pid}, $host->workers);
@@ -173,8 +201,9 @@ sub names {
 sub run {
     my ($host, $app, $variant, $row) = @_;
     my @server = $host->workers;
+    my @apps = map { $_->{pid} } grep { $_ } $app, $host->{asked};
     my $look = sub { { server => Measure::cpu_us(@server), at => time,
-        ours => Measure::cpu_us(@server, $app->{pid}) + Measure::own_us(),
+        ours => Measure::cpu_us(@server, @apps) + Measure::own_us(),
         busy => Measure::busy_us() } };
     my $before = $look->();
     my $run = Measure::load(url => $host->url("/$variant/$row->{path}"),
@@ -312,8 +341,9 @@ sub speed_of {
         show($r);
         bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
             '%.3f') if $row->{name} eq '1k';
+        my $bar = ref $row->{bar} ? $row->{bar}{$name} : $row->{bar};
         bar("$name: requests/s, $row->{what}, ratio", $r->{rate_ratio}, '>=',
-            $row->{bar}, '%.3f') if $row->{bar};
+            $bar, '%.3f') if $bar;
         bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
             '%d') if $r->{bad};
     }
