@@ -267,6 +267,16 @@ sub file_filter {
     return $self;
 }
 
+# What is served there goes through a Filter application.
+sub output_filter {
+    my ($self, $path, %how) = @_;
+    my ($pool, $text) = $self->directives(%how);
+    (my $place = $path) =~ s{(?<=.)/$}{};
+    $self->{server_text} .= "<Location \"$place\">\n"
+        . "FastCgiNgOutputFilter $pool\n$text</Location>\n";
+    return $self;
+}
+
 sub files {
     my ($self, $suffix, %how) = @_;
     my ($pool, $text) = $self->directives(%how);
