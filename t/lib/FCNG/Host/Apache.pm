@@ -273,7 +273,8 @@ sub output_filter {
     my ($pool, $text) = $self->directives(%how);
     (my $place = $path) =~ s{(?<=.)/$}{};
     $self->{server_text} .= "<Location \"$place\">\n"
-        . "FastCgiNgOutputFilter $pool\n$text</Location>\n";
+        . "AddType text/html .html\nFastCgiNgOutputFilter $pool\n"
+        . "$text</Location>\n";
     return $self;
 }
 
