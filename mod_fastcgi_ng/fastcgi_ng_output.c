@@ -287,21 +287,19 @@ static apr_status_t pass_eos(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* Nothing has been sent: httpd makes its error page of this. */
+/* Nothing has been sent: httpd answers with its error page, as it does for an
+   error bucket, which would lose err_headers_out. */
 static apr_status_t fail(ap_filter_t *f, fastcgi_ng_output_t *out, int status)
 {
     request_rec *r = f->r;
-    apr_bucket_brigade *bb = new_brigade(r);
 
     out->state = STATE_DROP;
     out->failed = true;
     r->no_cache = 1;
     r->status = HTTP_OK; /* else ap_die() sees an error within an error */
     r->status_line = NULL;
-    APR_BRIGADE_INSERT_TAIL(
-        bb, ap_bucket_error_create(status, NULL, r->pool,
-                                   r->connection->bucket_alloc));
-    return pass_eos(f, bb);
+    ap_die(status, r);
+    return AP_FILTER_ERROR;
 }
 
 /* The original, as if nothing had been: what was kept of it, then the rest. */
@@ -617,8 +615,7 @@ static apr_status_t take(ap_filter_t *f, fastcgi_ng_output_t *out,
         }
         else if ((rv = add(out, bb, streamed)) != APR_SUCCESS) {
             apr_brigade_cleanup(bb);
-            fail(f, out, not_kept(f, rv));
-            return AP_FILTER_ERROR;
+            return fail(f, out, not_kept(f, rv));
         }
         if (streamed && out->length > out->announced) {
             return cut(f, out, bb); /* FCGI_DATA_LENGTH was wrong */
