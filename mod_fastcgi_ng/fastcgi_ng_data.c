@@ -186,14 +186,16 @@ static apr_status_t read_bytes(fastcgi_ng_data_t *data, char *out,
         apr_uint64_t left = part->length - data->part_at;
         apr_size_t n = left < len ? (apr_size_t)left : len;
 
+        if (n == 0) {
+            /* Not before: the last one may have grown meanwhile. */
+            data->part++;
+            data->part_at = 0;
+            continue;
+        }
         rv = read_part(data, part, data->part_at, out, n);
         out += n;
         len -= n;
         data->part_at += n;
-        if (data->part_at == part->length) {
-            data->part++;
-            data->part_at = 0;
-        }
     }
     return rv;
 }

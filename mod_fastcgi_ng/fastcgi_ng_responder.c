@@ -9,6 +9,7 @@
  */
 #include "fastcgi_ng.h"
 
+#define LINGER_US 20000 /* for what becomes of data that was flushed */
 
 /* ---------------------------------------------------------- an attempt --- */
 
@@ -368,16 +369,34 @@ static bool goes_on(const fastcgi_ng_task_t *task)
            && !task->client_gone;
 }
 
-/* What has come meanwhile goes out; nobody waits for more. */
+/* Waits until |until_us| for an answer to the data that the application has;
+   false: none has come. */
+static bool comes_soon(fastcgi_ng_task_t *task, uint64_t until_us)
+{
+    fastcgi_ng_wait_t wait;
+
+    if (fastcgi_ng_now() >= until_us) {
+        return false;
+    }
+    memset(&wait, 0, sizeof(wait));
+    wait.until_us = until_us;
+    fastcgi_ng_io_wait(task, &wait);
+    task->client_gone = wait.client_gone;
+    return !wait.timed_out;
+}
+
+/* What has come meanwhile goes out.  Nobody waits for more, but a moment for
+   what becomes of data that its maker wants the client to see. */
 static void drain(fastcgi_ng_task_t *task)
 {
-    apr_size_t len = FASTCGI_NG_BUFFER;
-    apr_status_t rv = APR_SUCCESS;
+    uint64_t before = task->head.body;
+    uint64_t until = task->linger ? fastcgi_ng_now() + LINGER_US : 0;
 
-    while (goes_on(task) && rv == APR_SUCCESS) {
-        len = FASTCGI_NG_BUFFER;
-        rv = fastcgi_ng_io_recv(task->conn, task->buf, &len, task->linger);
-        task->linger = false;
+    while (goes_on(task)) {
+        apr_size_t len = FASTCGI_NG_BUFFER;
+        apr_status_t rv = fastcgi_ng_io_recv(task->conn, task->buf, &len,
+                                             false);
+
         if (rv == APR_SUCCESS) {
             on_bytes(task, len);
         }
@@ -385,9 +404,12 @@ static void drain(fastcgi_ng_task_t *task)
             on_failure(task, rv == APR_EOF || APR_STATUS_IS_ECONNRESET(rv)
                              ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
         }
-    }
-    if (goes_on(task) && task->unflushed) {
-        fastcgi_ng_reply_pass(task, true);
+        else if (task->unflushed) {
+            fastcgi_ng_reply_pass(task, true);
+        }
+        else if (task->head.body > before || !comes_soon(task, until)) {
+            return;
+        }
     }
 }
 
