@@ -577,19 +577,22 @@ static const char *cmd_timeout(cmd_parms *cmd, void *dir, const char *arg)
 bool fastcgi_ng_parse_size(const char *arg, apr_off_t min, apr_off_t max,
                            apr_int64_t *out)
 {
-    apr_off_t size = 0;
+    apr_off_t size = 0, unit = 1;
     char *end = NULL;
     apr_status_t rv = apr_strtoff(&size, arg, &end, 10);
 
     if (rv == APR_SUCCESS && end != arg && *end != '\0' && end[1] == '\0') {
-        size *= apr_tolower(*end) == 'k' ? 1024
-                : apr_tolower(*end) == 'm' ? 1024 * 1024
-                : apr_tolower(*end) == 'g' ? 1024 * 1024 * 1024 : -1;
+        unit = apr_tolower(*end) == 'k' ? 1 << 10
+               : apr_tolower(*end) == 'm' ? 1 << 20
+               : apr_tolower(*end) == 'g' ? 1 << 30 : 0;
         end++;
     }
-    *out = size;
-    return rv == APR_SUCCESS && end != arg && *end == '\0' && size >= min
-           && size <= max;
+    if (rv != APR_SUCCESS || end == arg || *end != '\0' || unit == 0
+        || size < 0 || size > max / unit) {
+        return false;
+    }
+    *out = size * unit;
+    return *out >= min;
 }
 
 static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,

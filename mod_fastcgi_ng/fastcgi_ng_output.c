@@ -134,7 +134,7 @@ static void give_back(request_rec *r, fastcgi_ng_output_t *out, bool encoding)
     }
 }
 
-/* ------------------------------------------------------------ decisions --- */
+/* ----------------------------------------------------------- decisions --- */
 
 static bool type_matches(const fastcgi_ng_dir_conf_t *conf, const char *type)
 {
@@ -200,7 +200,7 @@ static bool is_to_be_filtered(request_rec *r, const fastcgi_ng_output_t *out)
            && !has_failed(r);
 }
 
-/* ------------------------------------------------------------- the head --- */
+/* ------------------------------------------------------------ the head --- */
 
 /* What is true of the original only. */
 static const char *const of_original[] = {
