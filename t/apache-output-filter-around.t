@@ -14,6 +14,8 @@ my $large = random_bytes(700_000, 'range');
 sub filter {
     my ($r) = @_;
     $r->body;
+    return $r->answer("Content-Type: text/html\r\n\r\nanswer")
+        if $r->{role} == 1;
     my $data = $r->data;
     return if $r->{gone};
     my $do = $r->env('QUERY_STRING') // '';
@@ -81,6 +83,11 @@ FCNG::Hosts->each(only => 'apache', load => [qw(cache cache_disk)], sub {
     $host->output_filter('/range/', app => $app);
     $host->output_filter('/few/', app => $app,
         pool => { max_connections => 1 });
+    $host->output_filter('/same/', app => $app,
+        pool => { max_connections => 1 },
+        apache => "FastCgiNgPass same\n");
+    $host->server(apache => 'FastCgiNgPool same ' . $app->address
+        . " max_connections=1\n");
     $host->file_filter('/pages/', app => $app);
     $host->expect(qr/FCNG\d+:|AH\d+:/);
     $host->start;
@@ -126,6 +133,11 @@ FCNG::Hosts->each(only => 'apache', load => [qw(cache cache_disk)], sub {
         port => $host->port)) for @clients;
     my $whole = grep { $_->response->{body} eq $upper } @clients;
     is($whole, 6, 'six at once by one connection');
+    my @same = map { $host->client } 1 .. 6;
+    $_->send(FCNG::HTTP::head('GET', '/same/x', port => $host->port))
+        for @same;
+    is(join(' ', map { $_->response->{body} } @same),
+        join(' ', ('ANSWER') x 6), 'which makes the originals, too');
 
     for my $quick ('on', 'off') {
         $host->another("CacheQuickHandler $quick",
