@@ -59,6 +59,7 @@ FCNG::Hosts->each(only => 'apache', load => [qw(filter deflate proxy
         return $r->answer("Status: 404 Gone Away\r\n\r\nnone")
             if $do eq '404';
         return $r->answer("Status: 204\r\n\r\n") if $do eq '204';
+        return $r->text($r->env('TYPE')) if $do eq 'type';
         return $r->text(join ' ', map { $_ . '=' . ($r->env($_) // '-') }
             qw(FCGI_DATA_LENGTH SCRIPT_NAME SCRIPT_FILENAME CONTENT_TYPE
             CONTENT_LENGTH REQUEST_METHOD HTTP_RANGE REMOTE_USER))
@@ -79,6 +80,8 @@ FCNG::Hosts->each(only => 'apache', load => [qw(filter deflate proxy
         spew("$root/$dir/a.html", "a of $dir");
         spew("$root/$dir/a.txt", "text of $dir");
     }
+    spew("$root/auto/.htaccess", "RewriteEngine on\n"
+        . "RewriteRule ^old\\.(html|txt)\$ a.\$1\n");
     spew("$root/htaccess/.htaccess", "FastCgiNgOutputFilter filter\n"
         . "FastCgiNgOutputFilterTypes text/plain\n");
     spew("$root/ssi/a.html", 'page <!--#include virtual="/part/a.html" --> '
@@ -92,7 +95,8 @@ AddType text/html .html
 AddType text/plain .txt
 AddType image/png .png
 CONF
-    $host->output_filter('/auto/', app => $app);
+    $host->output_filter('/auto/', app => $app,
+        params => [TYPE => '%{CONTENT_TYPE}']);
     $host->server(apache => 'FastCgiNgPool filter ' . $app->address . "\n"
         . 'FastCgiNgPool mine ' . $app->address . " for=$root/folder\n"
         . 'FastCgiNgPool pages ' . $responder->address . "\n" . <<"CONF");
@@ -268,6 +272,18 @@ CONF
     $r = $host->request('HEAD', '/auto/a.html',
         headers => ['If-None-Match' => '*']);
     is($r->{status}, 200, 'HEAD: the validators are none of its');
+
+    # ---- by internal redirects
+    is($body->('/auto/old.html'), '<a of auto>', 'a page under another name');
+    $r = $host->get('/auto/old.html?v', headers => ['If-None-Match' => '"v"']);
+    is($r->{status}, 304, 'If-None-Match of that');
+    my $tag = $host->get('/auto/a.txt')->header('ETag');
+    $r = $host->get('/auto/old.txt', headers => ['If-None-Match' => $tag]);
+    is($r->{status}, 304, 'and of what is not filtered');
+    $r = $host->get('/auto/old.txt', headers => [Range => 'bytes=0-3']);
+    is("$r->{status} $r->{body}", '206 text', 'a range of it');
+    is($body->('/auto/a.html?type'), 'text/html', 'FastCgiNgParam can tell '
+        . 'the type');
 
     # ---- the application's head
     $r = $host->get('/auto/a.html?v', headers => ['If-None-Match' => '"v"']);
