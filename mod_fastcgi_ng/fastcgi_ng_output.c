@@ -48,9 +48,10 @@ typedef struct fastcgi_ng_output_t {
     ap_filter_t *automatic;      /* placed by FastCgiNgOutputFilter */
     ap_filter_t *owner;          /* the one that has decided */
     bool by_hand;                /* another one is there, which decides */
-    bool is_file;                /* httpd sends it itself */
     bool failed;                 /* its error page is not filtered */
-    apr_array_header_t *hidden;  /* fcng_field: of the request */
+    apr_array_header_t *hidden;  /* fcng_field: of the request, until the
+                                    response begins */
+    bool hid;                    /* there were some */
     enum state state;
     fastcgi_ng_data_t *data;
     fastcgi_ng_task_t *task;
@@ -84,11 +85,9 @@ static const char *const asking[] = {
 };
 
 /* Of other methods a condition says what may be done, not what is sent. */
-static bool may_hide(const request_rec *r, const fastcgi_ng_output_t *out,
-                     const char *name)
+static bool may_hide(const request_rec *r, const char *name)
 {
-    return strcmp(name, "Accept-Encoding") == 0
-           ? !out->is_file : r->method_number == M_GET;
+    return r->method_number == M_GET || strcmp(name, "Accept-Encoding") == 0;
 }
 
 static void hide(request_rec *r, fastcgi_ng_output_t *out)
@@ -102,7 +101,7 @@ static void hide(request_rec *r, fastcgi_ng_output_t *out)
 
         for (k = 0; asking[k] != NULL; k++) {
             if (e->key != NULL && ap_cstr_casecmp(e->key, asking[k]) == 0
-                && may_hide(r, out, asking[k])) {
+                && may_hide(r, asking[k])) {
                 fcng_field field = { { e->key, strlen(e->key) },
                                      { e->val, strlen(e->val) } };
 
@@ -116,22 +115,17 @@ static void hide(request_rec *r, fastcgi_ng_output_t *out)
     }
 }
 
-/* |encoding|: Accept-Encoding, or all but that. */
-static void give_back(request_rec *r, fastcgi_ng_output_t *out, bool encoding)
+static void give_back(request_rec *r, fastcgi_ng_output_t *out)
 {
     int i;
 
     for (i = 0; out->hidden != NULL && i < out->hidden->nelts; i++) {
-        fcng_field *field = &APR_ARRAY_IDX(out->hidden, i, fcng_field);
+        const fcng_field *field = &APR_ARRAY_IDX(out->hidden, i, fcng_field);
 
-        if (field->name.data != NULL
-            && encoding == (ap_cstr_casecmp(field->name.data,
-                                            "Accept-Encoding") == 0)) {
-            apr_table_addn(r->headers_in, field->name.data,
-                           field->value.data);
-            field->name.data = NULL;
-        }
+        apr_table_addn(r->headers_in, field->name.data, field->value.data);
     }
+    out->hid = out->hidden != NULL && out->hidden->nelts > 0;
+    out->hidden = NULL;
 }
 
 /* ----------------------------------------------------------- decisions --- */
@@ -178,14 +172,22 @@ static const char *field_of(request_rec *r, const char *name)
     return value != NULL ? value : apr_table_get(r->err_headers_out, name);
 }
 
+/* Told, because a filter in the wrong place does the same. */
 static bool is_encoded(request_rec *r)
 {
     const char *coding = r->content_encoding != NULL
                          ? r->content_encoding
                          : field_of(r, "Content-Encoding");
 
-    return coding != NULL && *coding != '\0'
-           && ap_cstr_casecmp(coding, "identity") != 0;
+    if (coding == NULL || *coding == '\0'
+        || ap_cstr_casecmp(coding, "identity") == 0) {
+        return false;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "%s: the response to \"%s %s\" is encoded already (%s): it "
+                  "is not filtered", fcng_msg_tag(FCNG_MSG_REQUEST),
+                  r->method, r->uri, coding);
+    return true;
 }
 
 static bool is_to_be_filtered(request_rec *r, const fastcgi_ng_output_t *out)
@@ -195,9 +197,9 @@ static bool is_to_be_filtered(request_rec *r, const fastcgi_ng_output_t *out)
     return (conf->output_filter != NULL || !conf->output_filter_set)
            && r->status == HTTP_OK
            && r->method_number != M_OPTIONS && r->method_number != M_TRACE
-           && field_of(r, "Content-Range") == NULL && !is_encoded(r)
            && (out->by_hand || type_matches(conf, r->content_type))
-           && !has_failed(r);
+           && field_of(r, "Content-Range") == NULL && !has_failed(r)
+           && !is_encoded(r);
 }
 
 /* ------------------------------------------------------------ the head --- */
@@ -727,8 +729,7 @@ static apr_status_t leave(ap_filter_t *f, fastcgi_ng_output_t *out,
                           apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
-    bool hid = out->hidden != NULL && out->hidden->nelts > 0;
-    int rc = hid && r->status == HTTP_OK && r->method_number == M_GET
+    int rc = out->hid && r->status == HTTP_OK && r->method_number == M_GET
              && !begins_with_error(bb) ? ap_meets_conditions(r) : OK;
 
     if (rc == HTTP_NOT_MODIFIED) {
@@ -753,8 +754,7 @@ static apr_status_t decide(ap_filter_t *f, fastcgi_ng_output_t *out,
     request_rec *r = f->r;
 
     out->owner = f;
-    give_back(r, out, true);
-    give_back(r, out, false);
+    give_back(r, out);
     if (begins_with_error(bb) || !is_to_be_filtered(r, out)) {
         return leave(f, out, bb);
     }
@@ -782,15 +782,12 @@ static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return step_aside(f, bb); /* part of a page */
     }
     out = output_get(r);
-    if (f == out->automatic && out->by_hand) {
-        give_back(r, out, true);
-        return step_aside(f, bb);
+    if ((f == out->automatic && out->by_hand)
+        || (out->owner != NULL && out->owner != f)) {
+        return step_aside(f, bb); /* never twice */
     }
     if (out->owner == NULL) {
         return decide(f, out, bb);
-    }
-    if (out->owner != f) {
-        return step_aside(f, bb); /* never twice */
     }
     switch (out->state) {
     case STATE_COLLECT:
@@ -819,8 +816,7 @@ static apr_status_t tail(ap_filter_t *f, apr_bucket_brigade *bb)
         return step_aside(f, bb);
     }
     out->owner = f;
-    give_back(f->r, out, true);
-    give_back(f->r, out, false);
+    give_back(f->r, out);
     return leave(f, out, bb);
 }
 
@@ -840,10 +836,9 @@ static int init(ap_filter_t *f)
 }
 
 /* A file that httpd sends itself has its type already. */
-static bool may_be_filtered(request_rec *r, const fastcgi_ng_output_t *out)
+static bool may_be_filtered(request_rec *r, const fastcgi_ng_dir_conf_t *conf)
 {
-    return !out->is_file
-           || type_matches(fastcgi_ng_dir_conf(r), r->content_type);
+    return r->handler != NULL || type_matches(conf, r->content_type);
 }
 
 /* The request became this one before its response began. */
@@ -855,58 +850,20 @@ static void inherit(request_rec *r)
         fastcgi_ng_output_t *out = output_find(before);
 
         if (out != NULL) {
-            give_back(r, out, true);
-            give_back(r, out, false);
+            give_back(r, out);
         }
-    }
-}
-
-/* mod_deflate and mod_brotli, also where mod_filter places them. */
-static bool encodes(const char *name)
-{
-    const char *colon = strchr(name, ':');
-
-    name = colon != NULL ? colon + 1 : name;
-    return ap_cstr_casecmp(name, "deflate") == 0
-           || ap_cstr_casecmp(name, "brotli_compress") == 0;
-}
-
-/* AddOutputFilterByType places every filter where those of resources are. */
-static void move_before_encoders(request_rec *r, ap_filter_t *f)
-{
-    ap_filter_t **at = &r->output_filters, **from;
-
-    while (*at != NULL && *at != f && !encodes((*at)->frec->name)) {
-        at = &(*at)->next;
-    }
-    if (*at == NULL || *at == f) {
-        return;
-    }
-    for (from = at; *from != NULL && *from != f; from = &(*from)->next) {
-    }
-    if (*from == f) {
-        *from = f->next;
-        f->next = *at;
-        *at = f;
     }
 }
 
 static void insert_filter(request_rec *r)
 {
-    fastcgi_ng_output_t *out;
+    const fastcgi_ng_dir_conf_t *conf = fastcgi_ng_dir_conf(r);
 
     inherit(r);
-    if (r->main != NULL || fastcgi_ng_dir_conf(r)->output_filter == NULL) {
-        return;
-    }
-    out = output_get(r);
-    out->is_file = r->handler == NULL;
-    if (!may_be_filtered(r, out)) {
-        return;
-    }
-    out->automatic = ap_add_output_filter(FILTER, NULL, r, r->connection);
-    if (out->automatic != NULL) {
-        move_before_encoders(r, out->automatic);
+    if (r->main == NULL && conf->output_filter != NULL
+        && may_be_filtered(r, conf)) {
+        output_get(r)->automatic
+            = ap_add_output_filter(FILTER, NULL, r, r->connection);
     }
 }
 
@@ -916,8 +873,7 @@ static int before_handlers(request_rec *r)
 {
     fastcgi_ng_output_t *out = output_find(r);
 
-    if (out == NULL || out->hidden != NULL
-        || (out->automatic == NULL && !out->by_hand)
+    if (out == NULL || out->owner != NULL
         || fastcgi_ng_dir_conf(r)->output_filter == NULL || has_failed(r)) {
         return DECLINED;
     }
@@ -930,10 +886,12 @@ static int before_handlers(request_rec *r)
 
 void fastcgi_ng_output_hooks(apr_pool_t *p)
 {
-    static const char *const behind[] = { "mod_cache.c", NULL };
+    static const char *const mod_cache[] = { "mod_cache.c", NULL };
+    static const char *const mod_filter[] = { "mod_filter.c", NULL };
 
     ap_register_output_filter(FILTER, filter, init, AP_FTYPE_RESOURCE);
     ap_register_output_filter(TAIL, tail, NULL, AP_FTYPE_CONTENT_SET - 2);
-    ap_hook_insert_filter(insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_handler(before_handlers, behind, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(insert_filter, mod_filter, NULL,
+                          APR_HOOK_REALLY_LAST);
+    ap_hook_handler(before_handlers, mod_cache, NULL, APR_HOOK_REALLY_FIRST);
 }

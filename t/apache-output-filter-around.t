@@ -19,7 +19,7 @@ sub filter {
     my $data = $r->data;
     return if $r->{gone};
     my $do = $r->env('QUERY_STRING') // '';
-    return $r->end(0, 3) if $do eq 'refuses';
+    return $r->end(0, 3) if $r->env('SCRIPT_NAME') =~ /refused/;
     return $r->text($r->env('WHO') // '-') if $do eq 'who';
     my $age = $do eq 'old' ? 0 : 60;
     my $length = $do eq 'open' ? ''
@@ -38,6 +38,9 @@ sub cached {
     my $app = FCNG::App->new(request => \&filter);
     my $asked = sub { scalar $app->events('request') };
     $host->file('cache/a.html', 'a of cache');
+    # So old that it would be kept for long.
+    utime 1_500_000_000, 1_500_000_000,
+        $host->file('cache/refused.html', 'as it was');
     mkdir $host->dir . '/cache';
     chmod 0777, $host->dir . '/cache';
     $host->main(apache => 'CacheRoot ' . $host->dir . "/cache\n"
@@ -58,7 +61,7 @@ sub cached {
     is($host->get('/cache/a.html?old')->{body}, 'A OF CACHE', 'not fresh');
     is($host->get('/cache/a.html?old')->{body}, 'A OF CACHE', 'made again');
     is($asked->(), 3, 'and asked again');
-    is($host->get('/cache/a.html?refuses')->{body}, 'a of cache',
+    is($host->get('/cache/refused.html')->{body}, 'as it was',
         'unfiltered') for 1 .. 2;
     is($asked->(), 5, 'which is not kept');
 }

@@ -71,7 +71,7 @@ sub h2 {
 }
 
 FCNG::Hosts->each(only => 'apache', http2 => 1,
-        load => [qw(proxy proxy_http deflate)], sub {
+        load => [qw(proxy proxy_http deflate cgid)], sub {
     my ($host) = @_;
     my $app = FCNG::App->new(request => sub { $_[0]->body; filter($_[0]) });
     my $pages = FCNG::App->new(request => sub {
@@ -116,7 +116,13 @@ FCNG::Hosts->each(only => 'apache', http2 => 1,
         apache => "ErrorDocument 502 /sorry.html\n");
     $host->output_filter('/limit/', app => $app,
         pool => { max_connections => 1, max_queue => 0 });
+    # Nobody but the filter sees that a script announces more than it sends.
+    chmod 0755, $host->file('cgi/short.cgi', "#!/bin/sh\n"
+        . "printf 'Content-Type: text/html\\nContent-Length: 9\\n\\nhalf'\n");
+    $host->output_filter('/cgi/', app => $app, apache => "Options +ExecCGI\n"
+        . "SetHandler cgi-script\nSetEnv ap_trust_cgilike_cl 1\n");
     $host->server(apache => 'FastCgiNgPool pages ' . $pages->address . "\n"
+        . 'ScriptSock ' . $host->dir . "/tmp/cgisock\n"
         . 'FastCgiNgPool down 127.0.0.1:' . free_port() . "\n" . <<"CONF");
 ProxyPass /proxy $to
 <Location "/down">
@@ -163,7 +169,7 @@ CONF
 
         # ---- the original
         for my $path ('/proxy/cut', '/proxy/chunk', '/ssi/cut.html',
-                '/pages/cut') {
+                '/pages/cut', '/cgi/short.cgi') {
             $r = $get->($path);
             ok($r->{status} == 502 && $r->{complete}, "$http: $path is 502");
         }

@@ -75,7 +75,7 @@ FCNG::Hosts->each(only => 'apache', load => [qw(filter deflate proxy
     my $origin = FCNG::Origin->new(\&origin);
     my $root = $host->docroot;
     for my $dir (qw(auto all htaccess off set bytype provider both ssi
-            part substitute errors nopool folder deflate zip)) {
+            part substitute errors nopool folder deflate declared zip)) {
         mkdir "$root/$dir";
         spew("$root/$dir/a.html", "a of $dir");
         spew("$root/$dir/a.txt", "text of $dir");
@@ -88,7 +88,7 @@ FCNG::Hosts->each(only => 'apache', load => [qw(filter deflate proxy
         . '<!--#include virtual="/auto/a.html" -->');
     spew("$root/deflate/a.html", 'hello ' x 200);
     spew("$root/deflate/a.txt", 'hello ' x 200);
-    spew("$root/zip/a.html", 'hello ' x 200);
+    spew("$root/$_/a.html", 'hello ' x 200) for 'zip', 'declared';
     my ($port, $to) = ($host->port, 'http://127.0.0.1:' . $origin->port);
     $host->main(apache => <<"CONF");
 AddType text/html .html
@@ -145,7 +145,7 @@ CONF
 </Directory>
 <Directory "$root/substitute">
     AddOutputFilterByType SUBSTITUTE text/html
-    Substitute "s/of/from/"
+    Substitute "s/^a of/b of/"
     FastCgiNgOutputFilter filter
 </Directory>
 <Directory "$root/folder">
@@ -157,6 +157,12 @@ CONF
 <Directory "$root/deflate">
     FastCgiNgOutputFilter filter
     AddOutputFilterByType DEFLATE text/html text/plain
+</Directory>
+<Directory "$root/declared">
+    FastCgiNgOutputFilter filter
+    FilterDeclare compress CONTENT_SET
+    FilterProvider compress DEFLATE "%{CONTENT_TYPE} =~ m#text/#"
+    FilterChain compress
 </Directory>
 <Directory "$root/zip">
     FastCgiNgOutputFilter filter
@@ -212,9 +218,11 @@ CONF
     # ---- with others
     is($body->('/ssi/a.html'), '<page a of part a of auto>',
         'a page with its parts, once');
-    is($body->('/substitute/a.html'), '<a from substitute>', 'behind others');
+    $r = $host->get('/ssi/a.html?v', headers => ['If-None-Match' => '"v"']);
+    is("$r->{status}:$r->{body}", '304:', 'whose validators are the whole\'s');
+    is($body->('/substitute/a.html'), '<b of substitute>', 'behind others');
     my @gzip = (headers => ['Accept-Encoding' => 'gzip']);
-    for my $path ('/deflate/a.html', '/zip/a.html') {
+    for my $path ('/deflate/a.html', '/zip/a.html', '/declared/a.html') {
         $r = $host->get($path, @gzip);
         is($r->header('Content-Encoding'), 'gzip', "$path: encoded");
         gunzip(\$r->{body}, \my $plain);
