@@ -445,8 +445,30 @@ int fastcgi_ng_filter_file(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
 
 /* fastcgi_ng_output.c: FastCgiNgOutputFilter. */
 void fastcgi_ng_output_hooks(apr_pool_t *p);
+
+/* fastcgi_ng_outhead.c */
 /* The head of an output filter's task takes the place of the original's. */
 void fastcgi_ng_output_head(fastcgi_ng_task_t *task);
+/* What is true of the original only. */
+void fastcgi_ng_drop_original(request_rec *r);
+/* What is to be had again when the original goes out after all. */
+typedef struct fastcgi_ng_head_t {
+    apr_table_t *headers_out;
+    apr_table_t *err_headers_out;
+    const char *content_type;
+    const char *content_encoding;
+    apr_array_header_t *content_languages;
+    const char *status_line;
+    apr_off_t clength;
+    apr_time_t mtime;
+    int no_local_copy;
+} fastcgi_ng_head_t;
+void fastcgi_ng_save_head(request_rec *r, fastcgi_ng_head_t *head);
+void fastcgi_ng_restore_head(request_rec *r, const fastcgi_ng_head_t *head);
+/* Conditions, ranges and codings of the request, taken from it: fcng_field. */
+apr_array_header_t *fastcgi_ng_hide_asking(request_rec *r);
+void fastcgi_ng_give_back_asking(request_rec *r,
+                                 const apr_array_header_t *hidden);
 
 /* fastcgi_ng_data.c: what a Filter is sent. */
 /* |name|: what it is, for the log. */

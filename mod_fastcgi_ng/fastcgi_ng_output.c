@@ -7,10 +7,6 @@
  * same pump as for any other task, its answer goes down the filters below.
  * FastCgiNgOutputFilterBuffering off: the pump stops whenever the application
  * has taken what there is, and goes on with the next brigade.
- *
- * What asks for a part of the response, for none, or for an encoded one is
- * taken from the request while the original is made: whoever makes it would
- * answer for the original.  It is back when the response begins.
  */
 #include "fastcgi_ng.h"
 
@@ -21,19 +17,6 @@
 #define TAIL "FASTCGI_NG_TAIL"
 #define MAX_SIZE (APR_INT64_C(64) << 20)
 #define SLICE 65536 /* streamed at once */
-
-/* What is to be had again when the original goes out after all. */
-typedef struct head_t {
-    apr_table_t *headers_out;
-    apr_table_t *err_headers_out;
-    const char *content_type;
-    const char *content_encoding;
-    apr_array_header_t *content_languages;
-    const char *status_line;
-    apr_off_t clength;
-    apr_time_t mtime;
-    int no_local_copy;
-} head_t;
 
 enum state {
     STATE_NONE,    /* nobody has decided yet */
@@ -57,7 +40,7 @@ typedef struct fastcgi_ng_output_t {
     fastcgi_ng_task_t *task;
     apr_uint64_t announced;      /* the original's Content-Length */
     apr_uint64_t length;         /* as much as has come */
-    head_t head;
+    fastcgi_ng_head_t head;
 } fastcgi_ng_output_t;
 
 static fastcgi_ng_output_t *output_get(request_rec *r)
@@ -77,55 +60,14 @@ static fastcgi_ng_output_t *output_find(request_rec *r)
     return known != NULL ? known->output : NULL;
 }
 
-/* ------------------------------------------- what the client asks for --- */
-
-static const char *const asking[] = {
-    "Range", "Request-Range", "If-Range", "If-Match", "If-None-Match",
-    "If-Modified-Since", "If-Unmodified-Since", "Accept-Encoding", NULL
-};
-
-/* Of other methods a condition says what may be done, not what is sent. */
-static bool may_hide(const request_rec *r, const char *name)
-{
-    return r->method_number == M_GET || strcmp(name, "Accept-Encoding") == 0;
-}
-
-static void hide(request_rec *r, fastcgi_ng_output_t *out)
-{
-    const apr_array_header_t *arr = apr_table_elts(r->headers_in);
-    int i, k;
-
-    out->hidden = apr_array_make(r->pool, 4, sizeof(fcng_field));
-    for (i = 0; i < arr->nelts; i++) {
-        const apr_table_entry_t *e = &APR_ARRAY_IDX(arr, i, apr_table_entry_t);
-
-        for (k = 0; asking[k] != NULL; k++) {
-            if (e->key != NULL && ap_cstr_casecmp(e->key, asking[k]) == 0
-                && may_hide(r, asking[k])) {
-                fcng_field field = { { e->key, strlen(e->key) },
-                                     { e->val, strlen(e->val) } };
-
-                APR_ARRAY_PUSH(out->hidden, fcng_field) = field;
-            }
-        }
-    }
-    for (i = 0; i < out->hidden->nelts; i++) {
-        apr_table_unset(r->headers_in,
-                        APR_ARRAY_IDX(out->hidden, i, fcng_field).name.data);
-    }
-}
-
+/* What the client asks for counts again. */
 static void give_back(request_rec *r, fastcgi_ng_output_t *out)
 {
-    int i;
-
-    for (i = 0; out->hidden != NULL && i < out->hidden->nelts; i++) {
-        const fcng_field *field = &APR_ARRAY_IDX(out->hidden, i, fcng_field);
-
-        apr_table_addn(r->headers_in, field->name.data, field->value.data);
+    if (out->hidden != NULL) {
+        fastcgi_ng_give_back_asking(r, out->hidden);
+        out->hid = out->hidden->nelts > 0;
+        out->hidden = NULL;
     }
-    out->hid = out->hidden != NULL && out->hidden->nelts > 0;
-    out->hidden = NULL;
 }
 
 /* ----------------------------------------------------------- decisions --- */
@@ -202,79 +144,6 @@ static bool is_to_be_filtered(request_rec *r, const fastcgi_ng_output_t *out)
            && !is_encoded(r);
 }
 
-/* ------------------------------------------------------------ the head --- */
-
-/* What is true of the original only. */
-static const char *const of_original[] = {
-    "ETag", "Last-Modified", "Content-Length", "Content-MD5",
-    "Accept-Ranges", "Digest", "Content-Digest", "Repr-Digest", NULL
-};
-
-static void drop_field(request_rec *r, const char *name)
-{
-    apr_table_unset(r->headers_out, name);
-    apr_table_unset(r->err_headers_out, name);
-}
-
-static void drop_original(request_rec *r)
-{
-    int i;
-
-    for (i = 0; of_original[i] != NULL; i++) {
-        drop_field(r, of_original[i]);
-    }
-    r->clength = 0;
-    r->mtime = 0;
-    /* Said of the original: what comes has validators of its own. */
-    r->no_local_copy = 0;
-}
-
-static int drop_named(void *data, const char *name, const char *value)
-{
-    request_rec *r = data;
-
-    if (ap_cstr_casecmp(name, "Set-Cookie") != 0) {
-        drop_field(r, name);
-    }
-    if (ap_cstr_casecmp(name, "Content-Language") == 0) {
-        r->content_languages = NULL;
-    }
-    return 1;
-}
-
-void fastcgi_ng_output_head(fastcgi_ng_task_t *task)
-{
-    drop_original(task->r);
-    apr_table_do(drop_named, task->r, task->fields, NULL);
-}
-
-static void save_head(request_rec *r, head_t *head)
-{
-    head->headers_out = apr_table_copy(r->pool, r->headers_out);
-    head->err_headers_out = apr_table_copy(r->pool, r->err_headers_out);
-    head->content_type = r->content_type;
-    head->content_encoding = r->content_encoding;
-    head->content_languages = r->content_languages;
-    head->status_line = r->status_line;
-    head->clength = r->clength;
-    head->mtime = r->mtime;
-    head->no_local_copy = r->no_local_copy;
-}
-
-static void restore_head(request_rec *r, const head_t *head)
-{
-    r->headers_out = head->headers_out;
-    r->err_headers_out = head->err_headers_out;
-    r->content_type = head->content_type;
-    r->content_encoding = head->content_encoding;
-    r->content_languages = head->content_languages;
-    r->status = HTTP_OK;
-    r->status_line = head->status_line;
-    r->clength = head->clength;
-    r->mtime = head->mtime;
-    r->no_local_copy = head->no_local_copy;
-}
-
 /* ---------------------------------------------------------------- ends --- */
 
 static apr_bucket_brigade *new_brigade(request_rec *r)
@@ -312,7 +181,7 @@ static apr_status_t pass_original(ap_filter_t *f, fastcgi_ng_output_t *out,
     apr_bucket_brigade *bb = new_brigade(r);
 
     out->state = STATE_PASS;
-    restore_head(r, &out->head);
+    fastcgi_ng_restore_head(r, &out->head);
     r->no_cache = 1; /* it is not what should be kept */
     if (fastcgi_ng_data_pass(out->data, bb) != APR_SUCCESS) {
         return fail(f, out, HTTP_INTERNAL_SERVER_ERROR);
@@ -669,7 +538,7 @@ static apr_status_t begin(ap_filter_t *f, fastcgi_ng_output_t *out,
                                                 : conf->output_max_size;
     bool streamed = conf->output_buffering == 0;
 
-    save_head(r, &out->head);
+    fastcgi_ng_save_head(r, &out->head);
     out->data = fastcgi_ng_data_create(r, "the response", modified(r));
     out->announced = content_length(r);
     out->state = streamed ? STATE_STREAM : STATE_COLLECT;
@@ -719,7 +588,7 @@ static apr_status_t bare_head(ap_filter_t *f, fastcgi_ng_output_t *out,
                               apr_bucket_brigade *bb)
 {
     out->state = STATE_DROP;
-    drop_original(f->r);
+    fastcgi_ng_drop_original(f->r);
     apr_brigade_cleanup(bb);
     return pass_eos(f, bb);
 }
@@ -877,7 +746,7 @@ static int before_handlers(request_rec *r)
         || fastcgi_ng_dir_conf(r)->output_filter == NULL || has_failed(r)) {
         return DECLINED;
     }
-    hide(r, out);
+    out->hidden = fastcgi_ng_hide_asking(r);
     if (out->by_hand && out->hidden->nelts > 0) {
         ap_add_output_filter(TAIL, NULL, r, r->connection);
     }
