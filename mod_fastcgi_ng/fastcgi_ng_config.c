@@ -27,6 +27,9 @@ void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir)
     conf->request_timeout = UNSET;
     conf->stderr_level = UNSET;
     conf->stderr_rate = UNSET;
+    conf->output_max_size = UNSET;
+    conf->output_pass = UNSET;
+    conf->output_buffering = UNSET;
     fastcgi_ng_auth_conf_init(&conf->auth);
     return conf;
 }
@@ -79,6 +82,15 @@ void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base_v, void *add_v)
     conf->file_filter = add->file_filter_set ? add->file_filter
                                              : base->file_filter;
     conf->file_filter_set = add->file_filter_set || base->file_filter_set;
+    conf->output_filter = add->output_filter_set ? add->output_filter
+                                                 : base->output_filter;
+    conf->output_filter_set = add->output_filter_set
+                              || base->output_filter_set;
+    conf->output_types = add->output_types != NULL ? add->output_types
+                                                   : base->output_types;
+    PICK(output_max_size);
+    PICK(output_pass);
+    PICK(output_buffering);
     conf->script = add->script != NULL ? add->script : base->script;
     fastcgi_ng_merge_params(p, &conf->params, base->params, add->params);
     conf->skip = base->skip | add->skip;
@@ -152,24 +164,66 @@ static const char *cmd_pass(cmd_parms *cmd, void *dir, const char *arg)
     return NULL;
 }
 
-static const char *cmd_file_filter(cmd_parms *cmd, void *dir,
-                                   const char *arg)
+/* FastCgiNgFileFilter and FastCgiNgOutputFilter. */
+static const char *cmd_filter(cmd_parms *cmd, void *dir, const char *arg)
 {
     fastcgi_ng_dir_conf_t *conf = dir;
+    bool output = cmd->info != NULL;
+    const char **name = output ? &conf->output_filter : &conf->file_filter;
 
-    conf->file_filter_set = true;
-    conf->file_filter = NULL;
+    *(output ? &conf->output_filter_set : &conf->file_filter_set) = true;
+    *name = NULL;
     if (ap_cstr_casecmp(arg, "off") == 0) {
         return NULL;
     }
     if (!fastcgi_ng_is_name(arg)) {
-        return apr_psprintf(cmd->pool, "FastCgiNgFileFilter takes the name of "
-                            "a pool, which \"%s\" is not: write FastCgiNgPool "
-                            "NAME %s in the server and FastCgiNgFileFilter "
-                            "NAME here", arg, arg);
+        return apr_psprintf(cmd->pool, "%s takes the name of a pool, which "
+                            "\"%s\" is not: write FastCgiNgPool NAME %s in "
+                            "the server and %s NAME here", cmd->cmd->name,
+                            arg, arg, cmd->cmd->name);
     }
-    conf->file_filter = fastcgi_ng_lower(cmd->pool, arg);
-    fastcgi_ng_remember_use(cmd, cmd->cmd->name, conf->file_filter);
+    *name = fastcgi_ng_lower(cmd->pool, arg);
+    fastcgi_ng_remember_use(cmd, cmd->cmd->name, *name);
+    return NULL;
+}
+
+static const char *cmd_output_types(cmd_parms *cmd, void *dir, int argc,
+                                    char *const argv[])
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+    int i;
+
+    if (argc == 0) {
+        return "FastCgiNgOutputFilterTypes takes types, as in text/html "
+               "text/plain, or * for all";
+    }
+    conf->output_types = apr_array_make(cmd->pool, argc,
+                                        sizeof(const char *));
+    for (i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "*") != 0
+            && (strchr(argv[i], '/') == NULL
+                || strpbrk(argv[i], "*; \t") != NULL)) {
+            return apr_psprintf(cmd->pool, "FastCgiNgOutputFilterTypes: "
+                                "\"%s\" is no type: write one as text/html, "
+                                "without parameters, or * for all", argv[i]);
+        }
+        APR_ARRAY_PUSH(conf->output_types, const char *)
+            = fastcgi_ng_lower(cmd->pool, argv[i]);
+    }
+    return NULL;
+}
+
+static const char *cmd_output_on_error(cmd_parms *cmd, void *dir,
+                                       const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+
+    conf->output_pass = ap_cstr_casecmp(arg, "pass") == 0;
+    if (!conf->output_pass && ap_cstr_casecmp(arg, "fail") != 0) {
+        return apr_psprintf(cmd->pool, "FastCgiNgOutputFilterOnError: write "
+                            "pass (the response goes out unfiltered) or "
+                            "fail, not \"%s\"", arg);
+    }
     return NULL;
 }
 
@@ -303,18 +357,22 @@ static const char *cmd_timeout(cmd_parms *cmd, void *dir, const char *arg)
 bool fastcgi_ng_parse_size(const char *arg, apr_off_t min, apr_off_t max,
                            apr_int64_t *out)
 {
-    apr_off_t size = 0;
+    apr_off_t size = 0, unit = 1;
     char *end = NULL;
     apr_status_t rv = apr_strtoff(&size, arg, &end, 10);
 
     if (rv == APR_SUCCESS && end != arg && *end != '\0' && end[1] == '\0') {
-        size *= apr_tolower(*end) == 'k' ? 1024
-                : apr_tolower(*end) == 'm' ? 1024 * 1024 : -1;
+        unit = apr_tolower(*end) == 'k' ? 1 << 10
+               : apr_tolower(*end) == 'm' ? 1 << 20
+               : apr_tolower(*end) == 'g' ? 1 << 30 : 0;
         end++;
     }
-    *out = size;
-    return rv == APR_SUCCESS && end != arg && *end == '\0' && size >= min
-           && size <= max;
+    if (rv != APR_SUCCESS || end == arg || *end != '\0' || unit == 0
+        || size < 0 || size > max / unit) {
+        return false;
+    }
+    *out = size * unit;
+    return *out >= min;
 }
 
 static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
@@ -327,6 +385,20 @@ static const char *cmd_header_max_size(cmd_parms *cmd, void *dir,
         return apr_psprintf(cmd->pool, "FastCgiNgHeaderMaxSize: \"%s\" is no "
                             "size: write %d to %dm, as in 64k", arg,
                             FCNG_HEAD_SIZE_MIN, FCNG_HEAD_SIZE_MAX >> 20);
+    }
+    return NULL;
+}
+
+static const char *cmd_output_max_size(cmd_parms *cmd, void *dir,
+                                       const char *arg)
+{
+    fastcgi_ng_dir_conf_t *conf = dir;
+
+    if (!fastcgi_ng_parse_size(arg, 1, APR_INT64_MAX,
+                               &conf->output_max_size)) {
+        return apr_psprintf(cmd->pool, "FastCgiNgOutputFilterMaxSize: \"%s\" "
+                            "is no size: write a number of bytes, as in 64m",
+                            arg);
     }
     return NULL;
 }
@@ -375,6 +447,7 @@ static const char *cmd_stderr(cmd_parms *cmd, void *dir, const char *level,
 
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 #define AUTHORIZER ((void *)1)
+#define OUTPUT ((void *)1)
 #define MEMBER(name) ((void *)APR_OFFSETOF(fastcgi_ng_dir_conf_t, name))
 
 const command_rec fastcgi_ng_commands[] = {
@@ -382,10 +455,25 @@ const command_rec fastcgi_ng_commands[] = {
                       "a name, one or more addresses, and word=value ..."),
     AP_INIT_TAKE1("FastCgiNgPass", cmd_pass, NULL, OR_ALL,
                   "the pool that serves this location, or off"),
-    AP_INIT_TAKE1("FastCgiNgFileFilter", cmd_file_filter, NULL,
+    AP_INIT_TAKE1("FastCgiNgFileFilter", cmd_filter, NULL,
                   ANYWHERE | OR_FILEINFO,
                   "the pool whose Filter application files go through, or "
                   "off"),
+    AP_INIT_TAKE1("FastCgiNgOutputFilter", cmd_filter, OUTPUT,
+                  ANYWHERE | OR_FILEINFO,
+                  "the pool whose Filter application responses go through, "
+                  "or off"),
+    AP_INIT_TAKE_ARGV("FastCgiNgOutputFilterTypes", cmd_output_types, NULL,
+                      ANYWHERE | OR_FILEINFO,
+                      "the types of the responses that do, or *"),
+    AP_INIT_TAKE1("FastCgiNgOutputFilterMaxSize", cmd_output_max_size, NULL,
+                  ANYWHERE, "the largest response that does, as in 64m"),
+    AP_INIT_TAKE1("FastCgiNgOutputFilterOnError", cmd_output_on_error, NULL,
+                  ANYWHERE | OR_FILEINFO,
+                  "pass: the unfiltered response; or fail"),
+    AP_INIT_FLAG("FastCgiNgOutputFilterBuffering", cmd_flag,
+                 MEMBER(output_buffering), ANYWHERE | OR_FILEINFO,
+                 "off: a response is passed on as it comes"),
     AP_INIT_TAKE1("FastCgiNgScript", cmd_script, NULL, ANYWHERE,
                   "the file that answers every request here"),
     AP_INIT_RAW_ARGS("FastCgiNgParam", cmd_param, NULL,

@@ -209,6 +209,31 @@ my %check = (
         }
     },
 
+    'Pages from Markdown: a Filter' => sub {
+        my $missing = FCNG::Programs->missing('markdown');
+        skip $missing, 1 if $missing;
+        my $dir = tmpdir();
+        spew("$dir/markdown.c", block($_[0], 'c'));
+        my ($exit, $out, $err) = run_bounded(60, find_tool('cc'), '-Wall',
+            '-o', "$dir/markdown", "$dir/markdown.c", '-lcmark', '-lfcgi');
+        is("$exit$out$err", '0', "$_[0]: is compiled");
+        my $app = program({ path => "$dir/app.sock" }, "$dir/markdown");
+        my %to = ('unix:/run/markdown.sock' => $app->address);
+        both($_[0], to => \%to, files => { 'a.md' => "A *note*\n",
+                'a.txt' => 'text' },
+            ask => [['/a.md', '200 <p>A <em>note</em></p>'],
+                ['/a.txt', '200 text'], ['/b.md', '404 .*']]);
+        my $wiki = FCNG::App->new(request => sub {
+            my ($r) = @_;
+            my $type = $r->action eq 'page' ? 'markdown' : 'plain';
+            $r->answer("Content-Type: text/$type\r\n\r\nA *page*");
+        });
+        serves([$_[0], 'apache', 1],
+            to => { %to, 'unix:/run/wiki.sock' => $wiki->address },
+            ask => [['/page', '200 <p>A <em>page</em></p>'],
+                ['/other', '200 A \*page\*']]);
+    },
+
     'Several servers' => sub {
         my @apps = map { lister('PATH_INFO') } 1, 2;
         # The first one does not answer.
