@@ -986,7 +986,7 @@ ngx_http_fastcgi_ng_data_facts(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(buf, "%O", ngx_http_fastcgi_ng_data_length(ctx))
+    value.len = ngx_sprintf(buf, "%O", ctx->data_length)
                 - buf;
 
     if (fcng_params_add(&ngx_http_fastcgi_ng_block,
@@ -1020,7 +1020,7 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     params = &conf->params;
 #endif
 
-    if (ctx->data) {
+    if (ctx->filter) {
         params = &conf->params_filter;
     }
 
@@ -1038,7 +1038,7 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->data && ngx_http_fastcgi_ng_data_facts(r, ctx) != NGX_OK) {
+    if (ctx->filter && ngx_http_fastcgi_ng_data_facts(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

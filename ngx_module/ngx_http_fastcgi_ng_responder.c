@@ -90,7 +90,7 @@ ngx_http_fastcgi_ng_handler(ngx_http_request_t *r)
 
     if (!conf->upstream.request_buffering
         && conf->upstream.pass_request_body
-        && ctx->data == NULL)
+        && !ctx->filter)
     {
         r->request_body_no_buffering = 1;
     }
@@ -360,7 +360,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_http_fastcgi_ng_data_length(ctx)) {
+    for (body = ctx->data; body; body = body->next) {
 
         cl->next = ngx_alloc_chain_link(r->pool);
         if (cl->next == NULL) {
@@ -368,7 +368,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         }
 
         cl = cl->next;
-        cl->buf = ctx->data;
+        cl->buf = body->buf;
     }
 
     cl->next = NULL;
@@ -854,6 +854,8 @@ ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     if (ctx == NULL) {
         return;
     }
+
+    ctx->ended_with = rc;
 
     if (ctx->timeout && ctx->timeout->event.timer_set) {
         ngx_del_timer(&ctx->timeout->event);

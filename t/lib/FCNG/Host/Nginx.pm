@@ -181,6 +181,16 @@ sub file_filter {
     return $self;
 }
 
+# Responses of files (or of whatever nginx => names) through a Filter
+# application.
+sub output_filter {
+    my ($self, $path, %how) = @_;
+    my $text = $self->directives(%how);
+    $text =~ s/fastcgi_ng_pass /fastcgi_ng_output_filter /;
+    $self->{server_text} .= "location $path {\n$text}\n";
+    return $self;
+}
+
 # Files behind an authorizer.
 sub protect {
     my ($self, $path, %how) = @_;
