@@ -109,15 +109,17 @@ static ngx_http_output_header_filter_pt  ngx_http_fastcgi_ng_next_header;
 static ngx_http_output_body_filter_pt    ngx_http_fastcgi_ng_next_body;
 
 
-/* names of fields that ask for something else than the whole original */
+/* names of fields that ask for something else than the whole original, the
+   first of them whatever the method */
 static ngx_str_t  ngx_http_fastcgi_ng_asking[] = {
+    ngx_string("accept-encoding"),
     ngx_string("range"),
+    ngx_string("request-range"),
     ngx_string("if-range"),
     ngx_string("if-match"),
     ngx_string("if-none-match"),
     ngx_string("if-modified-since"),
     ngx_string("if-unmodified-since"),
-    ngx_string("accept-encoding"),
     ngx_null_string
 };
 
@@ -171,15 +173,19 @@ ngx_http_fastcgi_ng_taken_get(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_fastcgi_ng_is_asking(ngx_table_elt_t *h)
+ngx_http_fastcgi_ng_is_asking(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
     ngx_str_t  *name;
 
     for (name = ngx_http_fastcgi_ng_asking; name->len; name++) {
+
         if (h->key.len == name->len
             && ngx_strncasecmp(h->key.data, name->data, name->len) == 0)
         {
-            return 1;
+            /* else a condition says what may be done, not what is sent */
+
+            return name == ngx_http_fastcgi_ng_asking
+                   || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
         }
     }
 
@@ -211,7 +217,7 @@ ngx_http_fastcgi_ng_take(ngx_http_request_t *r,
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_fastcgi_ng_is_asking(&h[i])) {
+            if (ngx_http_fastcgi_ng_is_asking(r, &h[i])) {
                 continue;
             }
 
@@ -347,6 +353,20 @@ ngx_http_fastcgi_ng_output_init(ngx_conf_t *cf)
 
 /* TOP: a response begins */
 
+static ngx_uint_t
+ngx_http_fastcgi_ng_is_encoded(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = r->headers_out.content_encoding;
+
+    return h && h->hash && h->value.len
+           && !(h->value.len == 8
+                && ngx_strncasecmp(h->value.data, (u_char *) "identity", 8)
+                   == 0);
+}
+
+
 /* Whether it goes to the application; HEAD has no body that could, but the
    same head. */
 
@@ -356,12 +376,13 @@ ngx_http_fastcgi_ng_to_be_filtered(ngx_http_request_t *r,
 {
     return conf->output
            && r->headers_out.status == NGX_HTTP_OK
+           && !(r->method & (NGX_HTTP_OPTIONS|NGX_HTTP_TRACE))
            && !r->header_only
            && !r->post_action
            && ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_top_filter_module)
               == NULL
-           && (r->headers_out.content_encoding == NULL
-               || r->headers_out.content_encoding->value.len == 0)
+           && r->headers_out.content_range == NULL
+           && !ngx_http_fastcgi_ng_is_encoded(r)
            && (conf->output_types_keys == (void *) -1
                || ngx_http_test_content_type(r, &conf->output_types));
 }

@@ -466,7 +466,7 @@ ngx_http_fastcgi_ng_output_conditions(ngx_http_request_t *r)
 
     in = &r->headers_in;
 
-    if (r->headers_out.status != NGX_HTTP_OK) {
+    if (r->headers_out.status != NGX_HTTP_OK || r->method != NGX_HTTP_GET) {
         return NGX_OK;
     }
 
@@ -585,7 +585,7 @@ ngx_http_fastcgi_ng_output_failure(ngx_http_request_t *sr,
 
     pass = ctx->conf->output_on_error == NGX_HTTP_FASTCGI_NG_PASS;
 
-    ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
+    ngx_log_error(pass ? NGX_LOG_WARN : NGX_LOG_ERR, sr->connection->log, 0,
                   "%s: the output filter \"%V\" gave no response: the "
                   "original %s", fcng_msg_tag(FCNG_MSG_REQUEST), name,
                   pass ? "goes out unfiltered"
