@@ -260,11 +260,12 @@ ngx_http_fastcgi_ng_take(ngx_http_request_t *r,
 }
 
 
-/* For the filters behind us. */
+/* For the filters behind us.  Ranges are for a response that is not filtered
+   only: subrequests inherit what is asked for. */
 
 static void
 ngx_http_fastcgi_ng_put_back(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_taken_t *taken)
+    ngx_http_fastcgi_ng_taken_t *taken, ngx_uint_t range)
 {
     if (!taken->put_aside) {
         return;
@@ -272,8 +273,10 @@ ngx_http_fastcgi_ng_put_back(ngx_http_request_t *r,
 
     taken->put_aside = 0;
 
-    r->headers_in.range = taken->range;
-    r->headers_in.if_range = taken->if_range;
+    if (range) {
+        r->headers_in.range = taken->range;
+        r->headers_in.if_range = taken->if_range;
+    }
 
 #if (NGX_HTTP_GZIP)
     r->headers_in.accept_encoding = taken->accept_encoding;
@@ -299,7 +302,8 @@ ngx_http_fastcgi_ng_precontent_handler(ngx_http_request_t *r)
     if (taken && taken->taken) {
         /* another location, which may have no filter */
 
-        ngx_http_fastcgi_ng_put_back(r, taken);
+        taken->put_aside = 1;
+        ngx_http_fastcgi_ng_put_back(r, taken, 1);
 
         taken->taken = 0;
 
@@ -516,22 +520,21 @@ ngx_http_fastcgi_ng_output_begin(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_fastcgi_ng_top_main_header(ngx_http_request_t *r)
 {
+    ngx_uint_t                       filtered;
     ngx_http_fastcgi_ng_taken_t     *taken;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
     taken = ngx_http_fastcgi_ng_taken_find(r);
 
-    if (taken) {
-        ngx_http_fastcgi_ng_put_back(r, taken);
+    filtered = !(taken && taken->failed)
+               && ngx_http_fastcgi_ng_to_be_filtered(r, conf);
 
-        if (taken->failed) {
-            return ngx_http_fastcgi_ng_next_top_header(r);
-        }
+    if (taken) {
+        ngx_http_fastcgi_ng_put_back(r, taken, !filtered);
     }
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
-
-    if (!ngx_http_fastcgi_ng_to_be_filtered(r, conf)) {
+    if (!filtered) {
         return ngx_http_fastcgi_ng_next_top_header(r);
     }
 
