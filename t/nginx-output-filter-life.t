@@ -16,8 +16,6 @@ use Time::HiRes qw(sleep time);
 my $large = random_bytes(3 * 1024 * 1024 + 7, 'page');
 my $html = "Content-Type: text/html\r\n\r\n";
 
-sub doubled { my ($bytes) = @_; $bytes =~ s/(.)/$1$1/gs; return $bytes }
-
 my %filter = (
     slow => sub { sleep 2; $_[0]->answer($html . 'slow') },
     wait => sub {
@@ -40,7 +38,12 @@ my %filter = (
     twice => sub {
         my ($r) = @_;
         $r->out($html . 'x' x 500_000);
-        while (defined(my $piece = $r->read_data)) { $r->out(doubled($piece)) }
+        my $sum = Digest::SHA->new(256);
+        while (defined(my $piece = $r->read_data)) {
+            $sum->add($piece);
+            $r->out($piece x 2);
+        }
+        $r->out($sum->hexdigest);
         $r->end;
     },
 );
@@ -71,8 +74,6 @@ sub original {
     return $r->die_now if $name =~ /dies/;
     return $r->answer($html . 'part');
 }
-
-my $twice = sha256_hex('x' x 500_000 . doubled($large));
 
 FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     my ($host) = @_;
@@ -127,7 +128,8 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
         is(sha256_hex($r->{body}), $upper, "/$_/: 3 MiB");
         next if /mux/;
         $r = $host->get("/$_/large.html?f=twice", seconds => 20);
-        is(sha256_hex($r->{body}), $twice, "/$_/: writes more than it reads");
+        is(substr($r->{body}, 500_000 + 2 * length $large),
+            sha256_hex($large), "/$_/: writes more than it reads");
     }
     my $start = time;
     $r = $host->get('/limited/large.html');
