@@ -189,11 +189,11 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
     ngx_http_fastcgi_ng_special("output_filter",
         NGX_HTTP_LIF_CONF|NGX_CONF_ANY, ngx_http_fastcgi_ng_output_filter),
-    ngx_http_fastcgi_ng_command("output_filter_types", NGX_CONF_1MORE,
+    ngx_http_fastcgi_ng_command("output_filter_types", NGX_CONF_ANY,
         ngx_http_fastcgi_ng_set_output_types, output_types_keys, NULL),
-    ngx_http_fastcgi_ng_special("output_filter_max_size", NGX_CONF_TAKE1,
+    ngx_http_fastcgi_ng_special("output_filter_max_size", NGX_CONF_ANY,
         ngx_http_fastcgi_ng_set_output_max),
-    ngx_http_fastcgi_ng_special("output_filter_on_error", NGX_CONF_TAKE1,
+    ngx_http_fastcgi_ng_special("output_filter_on_error", NGX_CONF_ANY,
         ngx_http_fastcgi_ng_set_output_on_error),
 
     /* connections */

@@ -673,13 +673,14 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
                              r->upstream->method.len ? &r->upstream->method
                                                      : &main->method_name);
 
-    if (r->headers_in.content_type) {
+    if (r->headers_in.content_type && !conf->of_output) {
         ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_CONTENT_TYPE,
                                  &r->headers_in.content_type->value);
     }
 
     if (ctx->stdin_length > 0
-        || (ctx->stdin_length == 0 && r->headers_in.content_length_n == 0))
+        || (ctx->stdin_length == 0 && r->headers_in.content_length_n == 0
+            && !conf->of_output))
     {
         ngx_http_fastcgi_ng_number(&env, FCNG_ENV_CONTENT_LENGTH, texts.length,
                                    ctx->stdin_length);

@@ -193,6 +193,13 @@ ngx_http_fastcgi_ng_set_output_types(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
+    if (cf->args->nelts == 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" takes types, write them as "
+                           "\"text/html\", or \"*\" for all", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
     for (i = 1; i < cf->args->nelts; i++) {
 
         if (ngx_strcmp(value[i].data, "*") == 0) {
@@ -230,12 +237,12 @@ ngx_http_fastcgi_ng_set_output_max(ngx_conf_t *cf, ngx_command_t *cmd,
         return "is duplicate";
     }
 
-    size = ngx_parse_offset(&value[1]);
+    size = cf->args->nelts == 2 ? ngx_parse_offset(&value[1]) : NGX_ERROR;
 
     if (size <= 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" does not take \"%V\", write a size, as 16m "
-                           "or 1g", &value[0], &value[1]);
+                           "\"%V\" takes one size larger than 0, write it as "
+                           "16m or 1g", &value[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -259,17 +266,19 @@ ngx_http_fastcgi_ng_set_output_on_error(ngx_conf_t *cf, ngx_command_t *cmd,
         return "is duplicate";
     }
 
-    if (ngx_strcmp(value[1].data, "pass") == 0) {
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "pass") == 0) {
         fconf->output_on_error = NGX_HTTP_FASTCGI_NG_PASS;
 
-    } else if (ngx_strcmp(value[1].data, "fail") == 0) {
+    } else if (cf->args->nelts == 2
+               && ngx_strcmp(value[1].data, "fail") == 0)
+    {
         fconf->output_on_error = NGX_HTTP_FASTCGI_NG_FAIL;
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V %V\": write \"pass\" for the response as it "
-                           "is, or \"fail\" for an error", &value[0],
-                           &value[1]);
+                           "\"%V\" takes one word, write \"pass\" for the "
+                           "response as it is, or \"fail\" for an error",
+                           &value[0]);
         return NGX_CONF_ERROR;
     }
 

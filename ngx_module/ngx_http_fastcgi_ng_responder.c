@@ -628,8 +628,16 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         u->state->status = ctx->head.status;
     }
 
-    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT
-        && u->headers_in.x_accel_redirect == NULL)
+    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT && st && st->conf->of_output)
+    {
+        /* what the client had asked for has been served already */
+
+        if (!ctx->head.status_given) {
+            u->headers_in.status_n = NGX_HTTP_MOVED_TEMPORARILY;
+        }
+
+    } else if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT
+               && u->headers_in.x_accel_redirect == NULL)
     {
         /* RFC 3875 6.2.2: as if the client had asked for that path */
         u->headers_in.x_accel_redirect = u->headers_in.location;

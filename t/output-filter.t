@@ -54,6 +54,10 @@ my %filter = (
         read_all($_[0]);
         $_[0]->answer("Location: http://else.where/\r\n\r\n");
     },
+    local => sub {
+        read_all($_[0]);
+        $_[0]->answer("Location: /p/a.txt\r\n\r\n");
+    },
     missing => sub {
         read_all($_[0]);
         $_[0]->answer("Status: 404\r\n$head\r\nnot here");
@@ -146,8 +150,10 @@ FCNG::Hosts->each(needs => 'output_filter', sub {
         'but with the other fields');
 
     my $body = random_bytes(100_000, 'body');
-    $r = $host->post('/o/x', 'abc');
+    $r = $host->post('/o/x', 'abc', headers => ['Content-Type' => 'x/y']);
     is($r->{body}, 'BODY <ABC>', 'a response to POST');
+    is(($app->events('request'))[-1]{env}{$_}, undef, "without $_")
+        for qw(CONTENT_LENGTH CONTENT_TYPE);
     my ($last) = ($app->events('data'))[-1];
     is($last->{stdin}, '', 'whose body was for the original');
     $r = $host->post('/o/x', $body, chunked => 1);
@@ -182,6 +188,9 @@ FCNG::Hosts->each(needs => 'output_filter', sub {
     $r = $host->get('/o/x?o=fields&f=redirect');
     is("$r->{status} " . $r->header('Location'), '302 http://else.where/',
         'a redirect of the application');
+    $r = $host->get('/p/a.html?f=local');
+    is($r->{status}, 302, 'a path in Location');
+    like($r->header('Location'), qr{/p/a\.txt$}, 'redirects the client');
     $r = $host->get('/p/a.html?f=missing');
     is("$r->{status} $r->{body}", '404 not here', 'its 404');
     $r = $host->get('/p/a.html?f=empty');
