@@ -187,8 +187,14 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
 
     /* responses through the role Filter */
 
-    ngx_http_fastcgi_ng_special("output_filter",
-        NGX_HTTP_LIF_CONF|NGX_CONF_ANY, ngx_http_fastcgi_ng_output_filter),
+    { ngx_string("fastcgi_ng_output_filter"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+          |NGX_CONF_ANY,
+      ngx_http_fastcgi_ng_output_filter,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     ngx_http_fastcgi_ng_command("output_filter_types", NGX_CONF_ANY,
         ngx_http_fastcgi_ng_set_output_types, output_types_keys, NULL),
     ngx_http_fastcgi_ng_special("output_filter_max_size", NGX_CONF_ANY,

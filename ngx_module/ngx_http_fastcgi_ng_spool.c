@@ -144,8 +144,9 @@ ngx_http_fastcgi_ng_spool_add(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (spool->file == NULL && spool->size + (off_t) len <= (off_t) spool->memory) {
-
+    if (spool->file == NULL
+        && spool->size + (off_t) len <= (off_t) spool->memory)
+    {
         if (ngx_http_fastcgi_ng_spool_append(r, spool, data, len) != NGX_OK) {
             return NGX_ERROR;
         }
