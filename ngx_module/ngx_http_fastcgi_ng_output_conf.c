@@ -60,6 +60,8 @@ ngx_http_fastcgi_ng_output_conf(ngx_conf_t *cf,
     u->pass_request_body = 0;
     u->force_ranges = 0;
     u->intercept_errors = 0;
+    /* in a subrequest no rule of access would count */
+    u->ignore_headers |= NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT;
     u->store = 0;
     u->store_lengths = NULL;
     u->store_values = NULL;

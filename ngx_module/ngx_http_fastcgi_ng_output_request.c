@@ -569,7 +569,7 @@ ngx_http_fastcgi_ng_output_failure(ngx_http_request_t *sr,
     ngx_http_fastcgi_ng_output_t *ctx, ngx_int_t status)
 {
     ngx_str_t   *name;
-    ngx_uint_t   pass;
+    ngx_uint_t   pass, level;
 
     name = &ctx->conf->output->name;
 
@@ -585,7 +585,9 @@ ngx_http_fastcgi_ng_output_failure(ngx_http_request_t *sr,
 
     pass = ctx->conf->output_on_error == NGX_HTTP_FASTCGI_NG_PASS;
 
-    ngx_log_error(pass ? NGX_LOG_WARN : NGX_LOG_ERR, sr->connection->log, 0,
+    level = pass ? NGX_LOG_WARN : NGX_LOG_ERR;
+
+    ngx_log_error(level, sr->connection->log, 0,
                   "%s: the output filter \"%V\" gave no response: the "
                   "original %s", fcng_msg_tag(FCNG_MSG_REQUEST), name,
                   pass ? "goes out unfiltered"

@@ -196,7 +196,7 @@ ngx_http_fastcgi_ng_spool_chain(ngx_http_request_t *r,
     last = chain;
     from = spool->chain;
 
-    while (from || (spool->file && last == chain)) {
+    while (from || (last == chain && spool->file && spool->file->offset)) {
 
         cl = ngx_alloc_chain_link(r->pool);
         b = ngx_calloc_buf(r->pool);

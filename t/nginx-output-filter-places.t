@@ -29,7 +29,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         my $data = $r->data;
         my $query = $r->env('QUERY_STRING') // '';
         return $r->die_now if $query =~ /dies/;
-        return $r->answer("X-Accel-Redirect: /plain/a.html\r\n\r\n")
+        return $r->answer("X-Accel-Redirect: /secret/a.html\r\n\r\nno")
             if $query =~ /accel/;
         return $r->answer("Content-Type: text/html\r\n\r\n" . uc($data)
             . ($r->env('REMOTE_USER') ? ' for ' . $r->env('REMOTE_USER')
@@ -46,6 +46,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
     $host->file("$_/a.html", 'a page') for qw(s plain secret);
     $host->file("s/index.html", 'the index');
     $host->file("$_/sorry.html", 'sorry') for qw(s);
+    $host->file('s/a.html.gz', 'compressed before');
     my ($a, $o) = $host->addresses(apps => [$app, $origin]);
     my $cache = $host->dir . '/tmp/cache';
     my $port = $host->port;
@@ -104,6 +105,7 @@ location /buffered/ { proxy_pass http://127.0.0.1:$inner/; }
 location /unbuffered/ {
     proxy_pass http://127.0.0.1:$inner/; proxy_buffering off;
 }
+location /gz/ { gzip_static on; gzip on; gzip_min_length 1; alias $root/s/; }
 location /types/ {
     alias $root/s/; fastcgi_ng_output_filter_types text/css;
 }
@@ -115,7 +117,7 @@ CONF
     my @range = (headers => [Range => 'bytes=0-1', 'If-None-Match' => '"o"']);
     for (['/s/a.html', 200, 'A PAGE'], ['/s/', 200, 'THE INDEX'],
         ['/s/off/a.html', 200, 'a page'], ['/plain/a.html', 200, 'a page'],
-        ['/s/a.html?accel', 200, 'a page'],
+        ['/s/a.html?accel', 200, 'no'],
         ['/o/x', 200, 'ORIGINAL OF /X'], ['/offo/x', 200, 'original of /x'],
         ['/o/inside', 200, 'a page'], ['/o/filtered', 200, 'A PAGE'],
         ['/try/none', 200, 'a page'],
@@ -150,6 +152,9 @@ CONF
     ($env) = map { $_->{env} } ($origin->events('request'))[-1];
     is($env->{$_}, undef, "is asked for without $_")
         for qw(HTTP_RANGE HTTP_IF_NONE_MATCH);
+
+    $r = FCNG::HTTP::curl('--compressed', $host->url('/gz/a.html'));
+    is($r->{out}, 'A PAGE', 'gzip_static has nothing to say');
 
     # ---- a cache below
     my $first = $host->get('/cached/count');
