@@ -109,10 +109,13 @@ FCNG::Hosts->each(needs => 'output_filter', sub {
                 'Retry-After');
             is($client->request_on('GET', '/fail/a.html')->{body},
                 'HELLO FILTER', 'and the connection is well')
-                if $status != 500; # behind which nginx closes
+                if $status != 500 # behind which nginx closes
+                    && $status != 503; # and Apache
         }
         else {
-            ok(!$r->{complete}, "fail: $word does not look complete");
+            # That it is short may be known before it begins.
+            ok(!$r->{complete} || $word eq 'short' && $r->{status} == 502,
+                "fail: $word does not look complete");
         }
         $client = $host->client;
         $r = $client->request_on('GET', "/pass/a.html?f=$word");
@@ -125,7 +128,9 @@ FCNG::Hosts->each(needs => 'output_filter', sub {
                 'HELLO FILTER', 'and the connection is well');
         }
         else {
-            ok(!$r->{complete}, "pass: $word does not look complete");
+            ok(!$r->{complete} || $word eq 'short'
+                && $r->{body} eq 'hello filter',
+                "pass: $word does not look complete");
         }
         $r = $host->get("/pass/large.html?f=$word", seconds => 20);
         is(sha256_hex($r->{body}), sha256_hex($large), "pass: $word: 2 MiB")
