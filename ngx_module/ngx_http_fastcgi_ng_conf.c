@@ -185,6 +185,23 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
         authorizer_intercept_errors),
     ngx_http_fastcgi_ng_flag("authorizer_stdin", authorizer_stdin),
 
+    /* responses through the role Filter */
+
+    { ngx_string("fastcgi_ng_output_filter"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+          |NGX_CONF_ANY,
+      ngx_http_fastcgi_ng_output_filter,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    ngx_http_fastcgi_ng_command("output_filter_types", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_types, output_types_keys, NULL),
+    ngx_http_fastcgi_ng_special("output_filter_max_size", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_max),
+    ngx_http_fastcgi_ng_special("output_filter_on_error", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_on_error),
+
     /* connections */
 
     { ngx_string("fastcgi_ng_pool"),
@@ -466,6 +483,8 @@ ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf)
     conf->authorizer_buffer_size = NGX_CONF_UNSET_SIZE;
     conf->authorizer_intercept_errors = NGX_CONF_UNSET;
     conf->authorizer_stdin = NGX_CONF_UNSET;
+
+    ngx_http_fastcgi_ng_init_output(conf);
 
     return conf;
 }
@@ -771,7 +790,7 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
 
 /* nginx answers If-* and Range by what the Filter says of its output. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf)
 {
@@ -851,7 +870,7 @@ ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
 }
 
 
-static char *
+char *
 ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf)
 {
@@ -1203,7 +1222,9 @@ ngx_http_fastcgi_ng_merge(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_fastcgi_ng_merge_authorizers(cf, conf, prev) != NGX_CONF_OK) {
+    if (ngx_http_fastcgi_ng_merge_authorizers(cf, conf, prev) != NGX_CONF_OK
+        || ngx_http_fastcgi_ng_merge_output(cf, conf, prev) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -1381,8 +1402,8 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (mcf->file_filters) {
-        ngx_http_fastcgi_ng_file_filter_init();
+    if (mcf->output_filters && ngx_http_fastcgi_ng_output_init(cf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     location = mcf->locations.elts;
@@ -1458,7 +1479,7 @@ ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* The upstream of an address, in a directive of that name. */
 
-static ngx_http_upstream_srv_conf_t *
+ngx_http_upstream_srv_conf_t *
 ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *address)
 {

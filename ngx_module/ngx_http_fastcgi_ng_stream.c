@@ -289,7 +289,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
                 ? ctx->last_buf
                 : fcng_request_offered(fcng)
                   == (uint64_t) (ctx->stdin_length
-                                 + ngx_http_fastcgi_ng_data_length(ctx)));
+                                 + ctx->data_length));
 
     ngx_http_fastcgi_ng_stream_unlink(st, drain);
 
@@ -1014,6 +1014,8 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
                       "asks for", ngx_http_fastcgi_ng_tag(ev->error),
                       st->conf->role == FCNG_AUTHORIZER
                       ? "Authorizer that \"fastcgi_ng_authorizer\""
+                      : st->conf->of_output
+                      ? "Filter that \"fastcgi_ng_output_filter\""
                       : st->conf->role == FCNG_FILTER
                       ? "Filter that \"fastcgi_ng_file_filter\""
                       : "Responder that \"fastcgi_ng_pass\"");
@@ -1530,7 +1532,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           || (ctx->stdin_length == 0 && ctx->unbuffered)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
-    submit.data_length = ngx_http_fastcgi_ng_data_length(ctx);
+    submit.data_length = ctx->data_length;
     submit.no_stdin = ctx->question ? ngx_http_fastcgi_ng_no_stdin(st) : 0;
     submit.user = st;
 
@@ -1605,7 +1607,7 @@ ngx_http_fastcgi_ng_offer_bytes(ngx_http_fastcgi_ng_stream_t *st, u_char *pos,
         offered += n;
     }
 
-    length += ngx_http_fastcgi_ng_data_length(ctx);
+    length += ctx->data_length;
 
     return fcng_request_offer(st->fcng, FCNG_DATA, pos, len,
                               offered + len == length);

@@ -93,6 +93,11 @@ sub take {
     elsif ($type == FCNG::Wire::T_STDIN) {
         $r->{collected} .= $in->{content};
         return if length $in->{content} || $r->{stdin_ended}++;
+        $self->{code}->($r) if $r->{role} != FCNG::Wire::FILTER;
+    }
+    elsif ($type == FCNG::Wire::T_DATA) {
+        $r->{collected_data} .= $in->{content};
+        return if length $in->{content} || $r->{data_ended}++;
         $self->{code}->($r);
     }
     elsif ($type == FCNG::Wire::T_ABORT_REQUEST) { $self->aborted($r) }
