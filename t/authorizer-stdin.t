@@ -134,7 +134,9 @@ FCNG::Hosts->each(needs => 'protect', sub {
         is(join(' ', map { $client->request_on('GET', '/tokio/file')->{status}
             } 1 .. 40), '200 ' x 39 . 200, 'one after the other');
         my $closed = () = $app->events('sequence');
-        ok($closed >= 1 && $closed <= 6, "few closes: $closed");
+        # Without a reload what is known of it stays.
+        ok($closed <= 6 && ($closed >= 1 || !$host->reloads),
+            "few closes: $closed");
     }
 
     # ---- one that needs it
