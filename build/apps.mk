@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Applications for the tests and the demo: t/apps/*.c with libfcgi,
-# t/apps/*.go with net/http/fcgi.  Without the library or compiler an
+# Applications for the tests and the demo: t/apps/*.c with libfcgi (and
+# markdown.c with libcmark), t/apps/*.go with net/http/fcgi.  Without the library or compiler an
 # application is left out, and the tests that need it skip.  fast.c, for
 # measurements, needs no library.  t/shim/*.c are preloaded into servers.
 
@@ -10,12 +10,18 @@ APP_GO := $(patsubst t/apps/%.go,out/apps/%,$(wildcard t/apps/*.go))
 GO ?= $(call find-tool,go)
 HAVE_LIBFCGI := $(wildcard /usr/include/fcgiapp.h /usr/local/include/fcgiapp.h)
 
+HAVE_LIBCMARK := $(wildcard /usr/include/cmark.h /usr/local/include/cmark.h)
+ifeq ($(HAVE_LIBCMARK),)
+APP_C := $(filter-out out/apps/markdown,$(APP_C))
+endif
+
 .PHONY: apps
 apps: $(if $(HAVE_LIBFCGI),$(APP_C)) out/apps/fast out/apps/failing.so \
 	$(if $(GO),$(APP_GO))
 
 APP_LIBS = -lfcgi -lpthread
 out/apps/fast: APP_LIBS =
+out/apps/markdown: APP_LIBS = -lcmark -lfcgi
 
 out/apps/%: t/apps/%.c
 	$(say) '  CC      $@'

@@ -40,8 +40,9 @@ SLOW_TESTS := $(sort $(wildcard t/slow/*.t))
 FAULT_TESTS := $(sort $(wildcard t/faults*.t))
 HOSTS ?= apache nginx
 
-# What processes share, with processes of one request each.
-PREFORKED := t/limits.t
+# What processes share, and what httpd's hooks make of an authorizer, with
+# processes of one request each.
+PREFORKED := t/limits.t t/authorizer.t t/apache-authorizer.t
 
 # The Responder under each way to wait for events and to serve, and with
 # requests of nginx that all go the way of those with a body.

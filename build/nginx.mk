@@ -88,7 +88,8 @@ NGINX_STATIC_FLAGS = --with-debug --with-threads --with-poll_module \
 	--with-http_slice_module --with-http_auth_request_module \
 	--with-http_realip_module --with-http_stub_status_module \
 	--with-http_addition_module --with-http_sub_module \
-	--with-http_gunzip_module --with-http_dav_module
+	--with-http_gunzip_module --with-http_gzip_static_module \
+	--with-http_dav_module
 
 ifeq ($(NGINX_TREE),)
 nginx-static:

@@ -33,6 +33,7 @@
 #include "apr_strings.h"
 #include "apr_thread_mutex.h"
 #include "apr_thread_proc.h"
+#include "util_filter.h"
 
 #include <fcng/fcng.h>
 
@@ -137,18 +138,23 @@ typedef struct fastcgi_ng_dir_conf_t {
     apr_int64_t stderr_rate;
     const char *file_filter; /* app's name; NULL with file_filter_set: off */
     bool file_filter_set;
+    const char *output_filter; /* the same */
+    bool output_filter_set;
+    apr_array_header_t *output_types; /* const char *, lower case; NULL */
+    apr_int64_t output_max_size;
+    int output_pass;         /* on error: the response as it was */
+    int output_buffering;
     fastcgi_ng_auth_conf_t auth;
 } fastcgi_ng_dir_conf_t;
 
 #define FASTCGI_NG_STDERR_OFF (-2)
 #define FASTCGI_NG_ADDRESSES_MAX 64 /* of an app; a bit each in |failed| */
 
-/* fastcgi_ng_config.c */
-extern const command_rec fastcgi_ng_commands[];
+/* fastcgi_ng_poolconf.c */
 void *fastcgi_ng_create_server_conf(apr_pool_t *p, server_rec *s);
 void *fastcgi_ng_merge_server_conf(apr_pool_t *p, void *base, void *add);
-void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
-void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
+const char *fastcgi_ng_cmd_pool(cmd_parms *cmd, void *dummy, int argc,
+                                char *const argv[]);
 /* Every name of an app must lead to one; OK or an HTTP error after telling. */
 int fastcgi_ng_check_names(apr_pool_t *ptemp, server_rec *main_server);
 /* Warns of host names that do not resolve (asks the resolver), and of words
@@ -159,10 +165,17 @@ fastcgi_ng_app_t *fastcgi_ng_find_app(server_rec *s, const char *name);
 /* The pool that a handler's name names, or NULL. */
 const char *fastcgi_ng_handler_pool(const char *handler, bool *is_filter);
 
-/* Parts of a directive that more than one file has. */
+/* A directive names a pool: is it a name, in the form it is looked for, to be
+   looked for when everything is read. */
 bool fastcgi_ng_is_name(const char *name);
+const char *fastcgi_ng_lower(apr_pool_t *p, const char *name);
 void fastcgi_ng_remember_use(cmd_parms *cmd, const char *directive,
                              const char *name);
+
+/* fastcgi_ng_config.c */
+extern const command_rec fastcgi_ng_commands[];
+void *fastcgi_ng_create_dir_conf(apr_pool_t *p, char *dir);
+void *fastcgi_ng_merge_dir_conf(apr_pool_t *p, void *base, void *add);
 void fastcgi_ng_merge_params(apr_pool_t *p, apr_array_header_t **params,
                              apr_array_header_t *base,
                              apr_array_header_t *add);
@@ -203,6 +216,9 @@ typedef struct fastcgi_ng_conn_t {
     struct fastcgi_ng_conn_t *next, *prev;
     bool idle;
     bool watched; /* the service thread polls its descriptor */
+    bool asked;    /* by its last request, an Authorizer's */
+    bool no_stdin; /* without that record */
+    bool soon;     /* a close is to be seen at once */
     /* Requests share it: all of it, with |fcgi|, under the backend's mutex. */
     bool shared;
     struct fastcgi_ng_stream_t *streams;
@@ -302,6 +318,12 @@ void fastcgi_ng_spool_init(fastcgi_ng_spool_t *spool, request_rec *r,
 /* Copies the bytes. */
 apr_status_t fastcgi_ng_spool_add(fastcgi_ng_spool_t *spool, const char *data,
                                   apr_size_t len);
+/* |len| bytes from the |at|-th on, all of which are there. */
+apr_status_t fastcgi_ng_spool_read(const fastcgi_ng_spool_t *spool,
+                                   apr_uint64_t at, char *out,
+                                   apr_size_t len);
+/* Empty again. */
+void fastcgi_ng_spool_clear(fastcgi_ng_spool_t *spool);
 /* Moves all to the end of |bb|. */
 void fastcgi_ng_spool_take(fastcgi_ng_spool_t *spool, apr_bucket_brigade *bb);
 /* A temporary file without a name, in the folder for them; -1: errno. */
@@ -370,6 +392,8 @@ enum fastcgi_ng_reply {
     FASTCGI_NG_REPLY_BODY,     /* the body goes to the client */
     FASTCGI_NG_REPLY_DISCARD,  /* HEAD, 204, 304, redirects, grants */
     FASTCGI_NG_REPLY_KEEP,     /* an Authorizer's: it is spooled */
+    FASTCGI_NG_REPLY_HOLD,     /* a Filter's, for a client that wants a range
+                                  of it: it goes out whole at the end */
 };
 
 /* What an Authorizer said. */
@@ -404,6 +428,8 @@ typedef struct fastcgi_ng_task_t {
     const char *mount;           /* of FastCgiNgPass, or NULL */
     fastcgi_ng_question_t *question; /* NULL: a Responder's task */
     fastcgi_ng_data_t *data;     /* NULL: no Filter's task */
+    ap_filter_t *filter;         /* the output filter whose task it is, or
+                                    NULL */
     fastcgi_ng_client_t client;
     fastcgi_ng_body_t body;
     fcng_params params;
@@ -417,6 +443,8 @@ typedef struct fastcgi_ng_task_t {
     fastcgi_ng_stream_t *stream; /* its place on a shared one */
     fcng_request *request;       /* on its own connection */
     bool reused;
+    bool no_stdin;               /* a question without that record, as it is
+                                    known of the application */
     bool unsent;                 /* shared: not all that was offered left */
     apr_uint64_t moved;          /* shared: bytes that had left */
     apr_uint64_t taken;          /* shared: bytes from memory, not reported */
@@ -427,6 +455,8 @@ typedef struct fastcgi_ng_task_t {
     bool send_limit;             /* waiting is for it to take bytes */
     bool over;                   /* END_REQUEST or failure */
     bool ended;                  /* END_REQUEST */
+    bool talking;                /* it has a connection */
+    fcng_outcome outcome;
     int error;                   /* enum fcng_err */
     int status;                  /* HTTP status, where |error| is not why */
     unsigned stream_id;
@@ -445,15 +475,20 @@ typedef struct fastcgi_ng_task_t {
     const char *reason;          /* "404 Not Found" */
     apr_bucket_brigade *out;
     enum fastcgi_ng_reply reply;
+    fastcgi_ng_spool_t held;     /* REPLY_HOLD */
     const char *redirect;        /* local: where to go on */
     bool unflushed;
     bool delivered;              /* something of the head went out */
     bool cut_told;
     bool client_gone;
     bool client_stuck;           /* it took no byte in time */
+    bool refused;                /* a filter wants no more and has answered */
+    bool linger;                 /* wait a moment for what it makes of the
+                                    data it has */
 
     /* all attempts */
     unsigned tries;
+    unsigned stale;              /* of them on kept connections, in vain */
     unsigned turn;               /* which address comes first */
     int prefer;                  /* the same address again; -1: any */
     apr_uint64_t failed;         /* a bit for each that failed this request */
@@ -474,6 +509,7 @@ typedef struct fastcgi_ng_request_t {
     fastcgi_ng_answer_t *denial; /* or why not */
     apr_array_header_t *vars;    /* fcng_field: of the grants, also of the
                                     request before; NULL: none */
+    struct fastcgi_ng_output_t *output; /* of the output filter, or NULL */
 } fastcgi_ng_request_t;
 
 /* mod_fastcgi_ng.c */
@@ -490,6 +526,12 @@ fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
 /* To its end, with |params| built; fastcgi_ng_task_end() gives back what it
    holds then. */
 void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
+/* The same in steps: go() is false when the data that there is was taken and
+   more is needed.  cancel() gives back what a task holds that is not over; end() what any
+   holds at last. */
+void fastcgi_ng_task_begin(fastcgi_ng_task_t *task);
+bool fastcgi_ng_task_go(fastcgi_ng_task_t *task);
+void fastcgi_ng_task_cancel(fastcgi_ng_task_t *task);
 void fastcgi_ng_task_end(fastcgi_ng_task_t *task);
 /* Whether the connection's failure with |err| is the response's too. */
 bool fastcgi_ng_task_fails(const fastcgi_ng_task_t *task, int err);
@@ -501,6 +543,8 @@ int fastcgi_ng_task_submit(const fastcgi_ng_task_t *task,
    later. */
 int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
 void fastcgi_ng_retry_after(request_rec *r);
+/* Nothing more can be sent, and the log says why. */
+void fastcgi_ng_client_gone(request_rec *r);
 int fastcgi_ng_respond(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                        const fastcgi_ng_app_t *app, const char *mount,
                        fastcgi_ng_data_t *data);
@@ -514,15 +558,67 @@ int fastcgi_ng_body_offer(fastcgi_ng_task_t *task);
 void fastcgi_ng_filter_hooks(apr_pool_t *p);
 int fastcgi_ng_filter_file(request_rec *r, const fastcgi_ng_dir_conf_t *conf,
                            const fastcgi_ng_app_t *app);
-/* Bytes, and seconds since 1970. */
-apr_uint64_t fastcgi_ng_data_length(const fastcgi_ng_task_t *task);
-apr_uint64_t fastcgi_ng_data_modified(const fastcgi_ng_task_t *task);
-/* All of it was offered; true without any. */
-bool fastcgi_ng_data_fin(const fastcgi_ng_task_t *task);
+
+/* fastcgi_ng_output.c: FastCgiNgOutputFilter. */
+void fastcgi_ng_output_hooks(apr_pool_t *p);
+
+/* fastcgi_ng_outhead.c */
+/* The head of an output filter's task takes the place of the original's. */
+void fastcgi_ng_output_head(fastcgi_ng_task_t *task);
+/* What is true of the original only. */
+void fastcgi_ng_drop_original(request_rec *r);
+/* What is to be had again when the original goes out after all. */
+typedef struct fastcgi_ng_head_t {
+    apr_table_t *headers_out;
+    apr_table_t *err_headers_out;
+    const char *content_type;
+    const char *content_encoding;
+    apr_array_header_t *content_languages;
+    const char *status_line;
+    apr_off_t clength;
+    apr_time_t mtime;
+    int no_local_copy;
+} fastcgi_ng_head_t;
+void fastcgi_ng_save_head(request_rec *r, fastcgi_ng_head_t *head);
+void fastcgi_ng_restore_head(request_rec *r, const fastcgi_ng_head_t *head);
+/* Conditions, ranges and codings of the request, taken from it: fcng_field. */
+apr_array_header_t *fastcgi_ng_hide_asking(request_rec *r);
+void fastcgi_ng_give_back_asking(request_rec *r,
+                                 const apr_array_header_t *hidden);
+
+/* fastcgi_ng_data.c: what a Filter is sent. */
+/* |name|: what it is, for the log. */
+fastcgi_ng_data_t *fastcgi_ng_data_create(request_rec *r, const char *name,
+                                          apr_time_t modified);
+void fastcgi_ng_data_add_file(fastcgi_ng_data_t *data, apr_file_t *file,
+                              apr_uint64_t start, apr_uint64_t length);
+/* Copies the bytes. */
+apr_status_t fastcgi_ng_data_add(fastcgi_ng_data_t *data, const char *bytes,
+                                 apr_size_t len);
+/* FCGI_DATA_LENGTH, of data that begins to be sent before all of it is
+   there. */
+void fastcgi_ng_data_announce(fastcgi_ng_data_t *data, apr_uint64_t length);
+/* Nothing more will be added. */
+void fastcgi_ng_data_end(fastcgi_ng_data_t *data);
+/* What was added so far. */
+apr_uint64_t fastcgi_ng_data_length(const fastcgi_ng_data_t *data);
+/* Or FCNG_LENGTH_UNKNOWN. */
+apr_uint64_t fastcgi_ng_data_announced(const fastcgi_ng_data_t *data);
+/* Seconds since 1970. */
+apr_uint64_t fastcgi_ng_data_modified(const fastcgi_ng_data_t *data);
+/* These take NULL: no data. */
+bool fastcgi_ng_data_fin(const fastcgi_ng_data_t *data); /* all was offered */
+bool fastcgi_ng_data_repeatable(const fastcgi_ng_data_t *data);
+bool fastcgi_ng_data_replayable(const fastcgi_ng_data_t *data);
+void fastcgi_ng_data_rewind(fastcgi_ng_data_t *data);
 /* Behind STDIN: reads and offers as much as has room; FCNG_OK or an error of
-   the core, task->status set when it was the file's. */
+   the core, task->status set when it was the data's. */
 int fastcgi_ng_data_offer(fastcgi_ng_task_t *task);
-void fastcgi_ng_data_rewind(fastcgi_ng_task_t *task);
+/* The application has taken all there is, and more is to come. */
+bool fastcgi_ng_data_hungry(fastcgi_ng_task_t *task);
+/* All of it, from its beginning, to the end of |bb|. */
+apr_status_t fastcgi_ng_data_pass(fastcgi_ng_data_t *data,
+                                  apr_bucket_brigade *bb);
 
 /* fastcgi_ng_env.c: OK or an HTTP status. */
 int fastcgi_ng_env_build(fastcgi_ng_task_t *task);
@@ -584,6 +680,7 @@ struct fastcgi_ng_backend_t {
     bool asks;                 /* GET_VALUES is to be sent */
     fcng_health health;
     fcng_outage outage;
+    fcng_authz_peer authz;     /* of Authorizers there */
     fcng_rate stderr_rate;
     struct addrinfo *names;    /* what the host name stands for */
     uint64_t names_us;
@@ -782,6 +879,9 @@ apr_status_t fastcgi_ng_io_send(fastcgi_ng_conn_t *conn, apr_size_t *sent);
 #define FASTCGI_NG_LINGER_US 50000
 apr_status_t fastcgi_ng_io_recv(fastcgi_ng_conn_t *conn, char *buf,
                                 apr_size_t *len, bool linger);
+
+apr_status_t fastcgi_ng_io_read_at(apr_file_t *file, apr_uint64_t at,
+                                   char *out, apr_size_t len);
 
 void fastcgi_ng_io_client(fastcgi_ng_client_t *client, conn_rec *c);
 /* The client has closed its connection or reset its stream. */

@@ -130,8 +130,11 @@ static void request_facts(fcng_env *env, fastcgi_ng_task_t *task,
     set(env, FCNG_ENV_REQUEST_URI, request_uri(r, core));
     set(env, FCNG_ENV_DOCUMENT_URI, r->uri);
     set(env, FCNG_ENV_QUERY_STRING, r->args != NULL ? r->args : "");
-    set(env, FCNG_ENV_CONTENT_TYPE,
-        apr_table_get(r->headers_in, "Content-Type"));
+    if (task->filter == NULL) {
+        /* Else its body has been somebody's. */
+        set(env, FCNG_ENV_CONTENT_TYPE,
+            apr_table_get(r->headers_in, "Content-Type"));
+    }
     if (task->body.announced) {
         set(env, FCNG_ENV_CONTENT_LENGTH,
             apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, task->body.length));
@@ -241,6 +244,20 @@ static int check_folder(const fastcgi_ng_task_t *task, const char *file)
     return rc;
 }
 
+/* The document of a response that is filtered, if there is one here: what
+   made the response, it did not come from the application. */
+static int filtered_facts(fcng_env *env, fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+
+    if (r->finfo.filetype == APR_REG && r->filename != NULL) {
+        file_paths(env, r);
+        return check_folder(task, r->filename);
+    }
+    set(env, FCNG_ENV_SCRIPT_NAME, r->uri);
+    return check_folder(task, "no file");
+}
+
 static int script_facts(fcng_env *env, fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
@@ -251,6 +268,9 @@ static int script_facts(fcng_env *env, fastcgi_ng_task_t *task)
             set(env, FCNG_ENV_SCRIPT_FILENAME, r->filename);
         }
         return OK;
+    }
+    if (task->filter != NULL) {
+        return filtered_facts(env, task);
     }
     if (task->conf->script != NULL) {
         script_paths(env, r, task->conf->script);
@@ -534,11 +554,12 @@ static int add_data(fastcgi_ng_task_t *task)
     }
     err = add_pair(task, "FCGI_DATA_LAST_MOD",
                    apr_psprintf(p, "%" APR_UINT64_T_FMT,
-                                fastcgi_ng_data_modified(task)));
-    if (err == FCNG_OK) {
+                                fastcgi_ng_data_modified(task->data)));
+    if (err == FCNG_OK
+        && fastcgi_ng_data_announced(task->data) != FCNG_LENGTH_UNKNOWN) {
         err = add_pair(task, "FCGI_DATA_LENGTH",
                        apr_psprintf(p, "%" APR_UINT64_T_FMT,
-                                    fastcgi_ng_data_length(task)));
+                                    fastcgi_ng_data_announced(task->data)));
     }
     return err;
 }

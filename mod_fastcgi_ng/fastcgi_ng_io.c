@@ -558,6 +558,28 @@ apr_status_t fastcgi_ng_io_recv(fastcgi_ng_conn_t *conn, char *buf,
     return APR_FROM_OS_ERROR(errno);
 }
 
+/* Not by the file's position: others may read the same file. */
+apr_status_t fastcgi_ng_io_read_at(apr_file_t *file, apr_uint64_t at,
+                                   char *out, apr_size_t len)
+{
+    apr_os_file_t fd;
+    apr_status_t rv = apr_os_file_get(&fd, file);
+
+    while (rv == APR_SUCCESS && len > 0) {
+        ssize_t n = pread(fd, out, len, (off_t)at);
+
+        if (n > 0) {
+            out += n;
+            at += (apr_uint64_t)n;
+            len -= (apr_size_t)n;
+        }
+        else if (n == 0 || errno != EINTR) {
+            rv = n == 0 ? APR_EOF : APR_FROM_OS_ERROR(errno);
+        }
+    }
+    return rv;
+}
+
 /* ---------------------------------------------------------- the client --- */
 
 static apr_status_t client_pollfd(conn_rec *c, apr_pollfd_t *pfd)

@@ -157,6 +157,10 @@ static const char *role_words(const fastcgi_ng_task_t *task)
         return apr_psprintf(p, "an Authorizer, which %s asks for",
                             task->question->directive);
     }
+    if (task->filter != NULL) {
+        return apr_psprintf(p, "a Filter, which FastCgiNgOutputFilter %s "
+                            "asks for", name);
+    }
     if (task->data != NULL) {
         return apr_psprintf(p, "a Filter, which SetHandler "
                             FASTCGI_NG_FILTER_HANDLER "%s and "

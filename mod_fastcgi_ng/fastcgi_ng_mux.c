@@ -176,6 +176,7 @@ int fastcgi_ng_mux_begin(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
     stream->reused = conn->answered;
     fcng_pool_started(b->pool, &conn->link, now);
     task->stream = stream;
+    task->sent_us = now;
     task->stream_id = fcng_request_id(stream->request);
     task->reused = stream->reused;
     return FCNG_OK;

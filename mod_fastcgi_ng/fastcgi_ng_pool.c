@@ -115,6 +115,15 @@ void fastcgi_ng_backend_serve(fastcgi_ng_backend_t *b, uint64_t now)
     }
 }
 
+/* By the application, with nothing to answer. */
+static void was_closed(const fastcgi_ng_conn_t *conn, uint64_t now)
+{
+    if (conn->asked) {
+        fcng_authz_closed(&conn->backend->authz, conn->no_stdin,
+                          now - conn->link.idle_us);
+    }
+}
+
 static uint64_t due(const fastcgi_ng_backend_t *b, uint64_t now)
 {
     uint64_t at = fcng_pool_deadline(b->pool);
@@ -163,9 +172,13 @@ static fastcgi_ng_conn_t *conn_new(fastcgi_ng_backend_t *b, int fd,
 }
 
 /* A kept connection that turned out dead: forgotten, closed. */
-static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn)
+static void drop(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *conn,
+                 enum fastcgi_ng_probe found)
 {
     apr_thread_mutex_lock(b->mutex);
+    if (found == FASTCGI_NG_CLOSED) {
+        was_closed(conn, fastcgi_ng_now());
+    }
     fcng_pool_count(b->pool, FCNG_COUNT_STALE);
     fcng_pool_remove(b->pool, &conn->link);
     conn_close(conn);
@@ -376,7 +389,9 @@ static enum fcng_pool_verdict ask(fastcgi_ng_task_t *task,
    to nobody: it is never used. */
 static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
 {
-    switch (fastcgi_ng_io_probe(conn->fd)) {
+    enum fastcgi_ng_probe found = fastcgi_ng_io_probe(conn->fd);
+
+    switch (found) {
     case FASTCGI_NG_ALIVE:
         return true;
     case FASTCGI_NG_STRAY:
@@ -387,7 +402,7 @@ static bool usable(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn)
     case FASTCGI_NG_CLOSED:
         break;
     }
-    drop(task->backend, conn);
+    drop(task->backend, conn, found);
     return false;
 }
 
@@ -514,6 +529,8 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
         }
         task->probe = task->probe
                       || fcng_health_begin(&b->health, fastcgi_ng_now());
+        task->no_stdin = task->question != NULL
+                         && fcng_authz_no_stdin(&b->authz);
         if (task->question == NULL) {
             need = fcng_pool_need_for(b->pool, how->need, path_of(task));
         }
@@ -623,6 +640,30 @@ static void learn(const fastcgi_ng_task_t *task)
     }
 }
 
+/* What became of a question, and of the one before on that connection, which
+   was no shared one: those close for other reasons, too. */
+static void judge_authorizer(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
+                             bool answered, uint64_t now)
+{
+    fastcgi_ng_backend_t *b = task->backend;
+    bool closed = !answered && (task->error == FCNG_ERR_CLOSED
+                                || task->error == FCNG_ERR_IO);
+
+    if (task->reused && closed && !task->client_gone) {
+        was_closed(conn, now);
+    }
+    else if (task->question != NULL && answered && task->reused) {
+        fcng_authz_kept(&b->authz);
+    }
+    else if (task->no_stdin && !answered
+             && (closed || task->error == FCNG_ERR_TIMEOUT)) {
+        fcng_authz_unanswered(&b->authz);
+    }
+    conn->asked = task->question != NULL;
+    conn->no_stdin = task->no_stdin || task->conf->auth.send_stdin == 0;
+    conn->soon = conn->asked && fcng_authz_undecided(&b->authz);
+}
+
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
                                 const fcng_outcome *outcome,
                                 enum fcng_counter counter, bool retried)
@@ -630,6 +671,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     fastcgi_ng_backend_t *b = task->backend;
     fastcgi_ng_conn_t *conn = task->conn;
     uint64_t at, now;
+    bool watch = false;
 
     task->conn = NULL;
     if (atomic_load_explicit(&b->child->stopping, memory_order_relaxed)) {
@@ -638,6 +680,9 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     apr_thread_mutex_lock(b->mutex);
     now = fastcgi_ng_now();
     judge(task, outcome->answered, now);
+    if (conn != NULL) {
+        judge_authorizer(task, conn, outcome->answered, now);
+    }
     if (conn != NULL && task->reused && task->first_byte_us > 0) {
         fcng_pool_first_byte(b->pool, &conn->link, task->first_byte_us);
     }
@@ -652,6 +697,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     }
     else if (fcng_pool_release(b->pool, &conn->link, reusable, now)) {
         idle_add(b, conn);
+        watch = conn->soon;
     }
     else {
         conn_close(conn);
@@ -659,7 +705,7 @@ void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
     fastcgi_ng_backend_serve(b, now);
     at = due(b, now);
     apr_thread_mutex_unlock(b->mutex);
-    fastcgi_ng_service_at(b->child, at);
+    fastcgi_ng_service_at(b->child, watch ? now : at);
 }
 
 /* ------------------------------------------------ the service thread's --- */
@@ -795,6 +841,9 @@ void fastcgi_ng_backend_recheck(fastcgi_ng_backend_t *b,
     }
     if (conn != NULL) {
         state = fastcgi_ng_io_probe(conn->fd);
+        if (state == FASTCGI_NG_CLOSED) {
+            was_closed(conn, fastcgi_ng_now());
+        }
         if (state != FASTCGI_NG_ALIVE) {
             idle_remove(b, conn);
             fcng_pool_remove(b->pool, &conn->link);

@@ -10,9 +10,9 @@
 #include "fastcgi_ng.h"
 
 #include "apr_date.h"
-#include "util_filter.h"
 
 #define DUPLEX_PIECE 16384 /* a third of the smallest usual send buffer */
+#define HOLD_MEMORY 65536  /* of a response that is kept, beyond a file */
 
 void fastcgi_ng_reply_init(fastcgi_ng_task_t *task)
 {
@@ -92,6 +92,52 @@ static bool has_no_body(const request_rec *r)
            || r->status == HTTP_RESET_CONTENT;
 }
 
+/* RFC 3875 section 6.2.2 means Responders: what is filtered has its document
+   already. */
+static bool is_local_redirect(const fastcgi_ng_task_t *task)
+{
+    return task->head.kind == FCNG_HEAD_LOCAL_REDIRECT
+           && task->filter == NULL;
+}
+
+static void set_status(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+    const fcng_head *head = &task->head;
+
+    if (head->status_given || head->status != HTTP_OK) {
+        r->status = (int)head->status;
+    }
+    else if (head->kind == FCNG_HEAD_LOCAL_REDIRECT) {
+        r->status = HTTP_MOVED_TEMPORARILY;
+    }
+    else {
+        return;
+    }
+    r->status_line = ap_get_status_line_ex(r->pool, r->status);
+}
+
+/* What a Filter says of its output's length makes ranges of it possible.
+   httpd finds them only in what it gets whole. */
+static void offer_ranges(fastcgi_ng_task_t *task)
+{
+    request_rec *r = task->r;
+
+    if (task->data == NULL || r->status != HTTP_OK
+        || r->method_number != M_GET
+        || task->head.content_length == FCNG_LENGTH_UNKNOWN
+        || task->reply != FASTCGI_NG_REPLY_BODY) {
+        return;
+    }
+    if (apr_table_get(task->fields, "Accept-Ranges") == NULL) {
+        ap_set_accept_ranges(r);
+    }
+    if (apr_table_get(r->headers_in, "Range") != NULL) {
+        task->reply = FASTCGI_NG_REPLY_HOLD;
+        fastcgi_ng_spool_init(&task->held, r, HOLD_MEMORY);
+    }
+}
+
 static int head_done(fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
@@ -104,17 +150,17 @@ static int head_done(fastcgi_ng_task_t *task)
     if (task->question != NULL) {
         return fastcgi_ng_answer_head(task);
     }
+    if (task->filter != NULL) {
+        fastcgi_ng_output_head(task);
+    }
     apr_table_do(apply_field, r, task->fields, NULL);
     task->reply = FASTCGI_NG_REPLY_BODY;
-    if (head->kind == FCNG_HEAD_LOCAL_REDIRECT) {
+    if (is_local_redirect(task)) {
         task->redirect = apr_table_get(task->fields, "Location");
         task->reply = FASTCGI_NG_REPLY_DISCARD;
         return FCNG_OK;
     }
-    if (head->status_given || head->status != HTTP_OK) {
-        r->status = (int)head->status;
-        r->status_line = ap_get_status_line_ex(r->pool, r->status);
-    }
+    set_status(task);
     if (head->content_length != FCNG_LENGTH_UNKNOWN) {
         ap_set_content_length(r, (apr_off_t)head->content_length);
     }
@@ -129,6 +175,7 @@ static int head_done(fastcgi_ng_task_t *task)
     if (rc != OK || has_no_body(r)) {
         task->reply = FASTCGI_NG_REPLY_DISCARD;
     }
+    offer_ranges(task);
     return FCNG_OK;
 }
 
@@ -214,6 +261,19 @@ static int parse_head(fastcgi_ng_task_t *task, fcng_str *bytes)
 
 /* ---------------------------------------------------------------- body --- */
 
+static void hold(fastcgi_ng_task_t *task, const char *data, apr_size_t len)
+{
+    apr_status_t rv = fastcgi_ng_spool_add(&task->held, data, len);
+
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, task->r,
+                      "%s: the response cannot be kept in a temporary file, "
+                      "request: \"%s %s\"", fcng_msg_tag(FCNG_MSG_REQUEST),
+                      task->r->method, task->r->uri);
+        task->status = HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
 static void add_body(fastcgi_ng_task_t *task, fcng_str bytes)
 {
     size_t len = fcng_head_body(&task->head, bytes.len);
@@ -233,6 +293,9 @@ static void add_body(fastcgi_ng_task_t *task, fcng_str bytes)
     }
     else if (len > 0 && task->reply == FASTCGI_NG_REPLY_KEEP) {
         fastcgi_ng_answer_body(task, bytes.data, len);
+    }
+    else if (len > 0 && task->reply == FASTCGI_NG_REPLY_HOLD) {
+        hold(task, bytes.data, len);
     }
 }
 
@@ -266,6 +329,13 @@ static bool bounded(const fastcgi_ng_task_t *task)
            && !task->client.secondary;
 }
 
+static apr_status_t pass_on(fastcgi_ng_task_t *task)
+{
+    return ap_pass_brigade(task->filter != NULL ? task->filter->next
+                                                : task->r->output_filters,
+                           task->out);
+}
+
 /* httpd waits for the client no longer than the request may last.  It does not
    come to that when the client had room for all, but filters may make more of
    the bytes than there were. */
@@ -282,7 +352,7 @@ static apr_status_t pass_in_time(fastcgi_ng_task_t *task)
     if (timeout < 0 || (uint64_t)timeout > left) {
         apr_socket_timeout_set(s, (apr_interval_time_t)left);
     }
-    rv = ap_pass_brigade(r->output_filters, task->out);
+    rv = pass_on(task);
     apr_socket_timeout_set(s, timeout);
     return rv;
 }
@@ -290,9 +360,7 @@ static apr_status_t pass_in_time(fastcgi_ng_task_t *task)
 static void pass(fastcgi_ng_task_t *task)
 {
     request_rec *r = task->r;
-    apr_status_t rv = bounded(task)
-                          ? pass_in_time(task)
-                          : ap_pass_brigade(r->output_filters, task->out);
+    apr_status_t rv = bounded(task) ? pass_in_time(task) : pass_on(task);
 
     apr_brigade_cleanup(task->out);
     task->delivered = true;
@@ -306,6 +374,7 @@ static void pass(fastcgi_ng_task_t *task)
     }
     else {
         task->client_gone = true;
+        task->refused = rv == AP_FILTER_ERROR && !r->connection->aborted;
     }
 }
 
@@ -424,7 +493,11 @@ void fastcgi_ng_reply_finish(fastcgi_ng_task_t *task)
 {
     apr_bucket_alloc_t *list = task->r->connection->bucket_alloc;
 
-    if ((!task->body.eos || bounded(task)) && !APR_BRIGADE_EMPTY(task->out)) {
+    if (task->reply == FASTCGI_NG_REPLY_HOLD) {
+        fastcgi_ng_spool_take(&task->held, task->out);
+    }
+    else if ((!task->body.eos || bounded(task))
+             && !APR_BRIGADE_EMPTY(task->out)) {
         pass_in_pieces(task, !task->body.eos, false);
     }
     if (task->client_stuck) {

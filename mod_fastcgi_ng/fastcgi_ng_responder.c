@@ -9,6 +9,7 @@
  */
 #include "fastcgi_ng.h"
 
+#define LINGER_US 20000 /* for what becomes of data that was flushed */
 
 /* ---------------------------------------------------------- an attempt --- */
 
@@ -93,11 +94,12 @@ static bool idempotent(const fastcgi_ng_task_t *task)
     return task->question != NULL || fcng_method_idempotent(method);
 }
 
-/* A body that is passed on as it comes could hold up an application that waits
-   for it, and with that all requests on the connection. */
+/* A body, or data, that is passed on as it comes could hold up an application
+   that waits for it, and with that all requests on the connection. */
 static bool needs_own(const fastcgi_ng_task_t *task)
 {
-    return task->exclusive || !(task->body.spooled || task->body.eos);
+    return task->exclusive || !(task->body.spooled || task->body.eos)
+           || !fastcgi_ng_data_repeatable(task->data);
 }
 
 static int get_connection(fastcgi_ng_task_t *task, bool fresh)
@@ -107,6 +109,7 @@ static int get_connection(fastcgi_ng_task_t *task, bool fresh)
     memset(&ask, 0, sizeof(ask));
     ask.need = fresh ? FCNG_POOL_FRESH
                : idempotent(task) && fastcgi_ng_body_repeatable(&task->body)
+                 && fastcgi_ng_data_repeatable(task->data)
                    ? FCNG_POOL_ANY : FCNG_POOL_SETTLED;
     if (needs_own(task)) {
         ask.need |= FCNG_POOL_ALONE;
@@ -130,9 +133,10 @@ int fastcgi_ng_task_submit(const fastcgi_ng_task_t *task,
     submit.params.data = task->params.data;
     submit.params.len = task->params.len;
     submit.stdin_length = task->body.length;
-    submit.data_length = fastcgi_ng_data_length(task);
+    submit.data_length = task->data != NULL
+                         ? fastcgi_ng_data_announced(task->data) : 0;
     submit.no_stdin = task->question != NULL
-                      && task->conf->auth.send_stdin == 0;
+                      && (task->no_stdin || task->conf->auth.send_stdin == 0);
     submit.user = user;
     return fcng_conn_submit(conn->fcgi, &submit, request);
 }
@@ -271,7 +275,7 @@ static bool offer(fastcgi_ng_task_t *task)
 
 static bool all_offered(const fastcgi_ng_task_t *task)
 {
-    return task->body.fin && fastcgi_ng_data_fin(task);
+    return task->body.fin && fastcgi_ng_data_fin(task->data);
 }
 
 /* Body and records out, as much as goes without waiting. */
@@ -407,12 +411,61 @@ static bool is_late(const fastcgi_ng_task_t *task)
     return task->end_us != FCNG_NEVER && fastcgi_ng_now() >= task->end_us;
 }
 
+static bool goes_on(const fastcgi_ng_task_t *task)
+{
+    return !task->over && task->error == FCNG_OK && task->status == OK
+           && !task->client_gone;
+}
+
+/* Waits until |until_us| for an answer to the data that the application has;
+   false: none has come. */
+static bool comes_soon(fastcgi_ng_task_t *task, uint64_t until_us)
+{
+    fastcgi_ng_wait_t wait;
+
+    if (fastcgi_ng_now() >= until_us) {
+        return false;
+    }
+    memset(&wait, 0, sizeof(wait));
+    wait.until_us = until_us;
+    fastcgi_ng_io_wait(task, &wait);
+    task->client_gone = wait.client_gone;
+    return !wait.timed_out;
+}
+
+/* What has come meanwhile goes out.  Nobody waits for more, but a moment for
+   what becomes of data that its maker wants the client to see. */
+static void drain(fastcgi_ng_task_t *task)
+{
+    uint64_t before = task->head.body;
+    uint64_t until = task->linger ? fastcgi_ng_now() + LINGER_US : 0;
+
+    while (goes_on(task)) {
+        apr_size_t len = FASTCGI_NG_BUFFER;
+        apr_status_t rv = fastcgi_ng_io_recv(task->conn, task->buf, &len,
+                                             false);
+
+        if (rv == APR_SUCCESS) {
+            on_bytes(task, len);
+        }
+        else if (!APR_STATUS_IS_EAGAIN(rv)) {
+            on_failure(task, rv == APR_EOF || APR_STATUS_IS_ECONNRESET(rv)
+                             ? FCNG_ERR_CLOSED : FCNG_ERR_IO);
+        }
+        else if (task->unflushed) {
+            fastcgi_ng_reply_pass(task, true);
+        }
+        else if (task->head.body > before || !comes_soon(task, until)) {
+            return;
+        }
+    }
+}
+
+/* To the request's end, or until it needs more data. */
 static void pump(fastcgi_ng_task_t *task)
 {
-    task->sent_us = fastcgi_ng_now();
-    task->active_us = task->sent_us;
-    while (!task->over && task->error == FCNG_OK && task->status == OK
-           && !task->client_gone) {
+    task->active_us = fastcgi_ng_now();
+    while (goes_on(task)) {
         if (task->stream != NULL) {
             push_shared(task);
         }
@@ -421,6 +474,10 @@ static void pump(fastcgi_ng_task_t *task)
         }
         if (!task->over && is_late(task)) {
             on_failure(task, FCNG_ERR_TIMEOUT);
+        }
+        if (!task->over && fastcgi_ng_data_hungry(task)) {
+            drain(task); /* it is alone on its connection */
+            return;
         }
         if (!task->over && task->stream == NULL) {
             pull(task);
@@ -466,7 +523,8 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
     outcome->error = task->error;
     outcome->idempotent = idempotent(task);
     outcome->delivered = task->reply != FASTCGI_NG_REPLY_NONE;
-    outcome->replayable = fastcgi_ng_body_replayable(&task->body);
+    outcome->replayable = fastcgi_ng_body_replayable(&task->body)
+                          && fastcgi_ng_data_replayable(task->data);
     outcome->alone = task->app->addresses->nelts == 1;
     outcome->tries = task->tries;
     return fcng_replay_verdict(outcome);
@@ -480,7 +538,7 @@ static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
                    outcome->reused ? "a kept connection, " : "",
                    fcng_strerror(task->error));
     fastcgi_ng_body_rewind(&task->body);
-    fastcgi_ng_data_rewind(task);
+    fastcgi_ng_data_rewind(task->data);
     task->exclusive = task->exclusive || again == FCNG_REPLAY_EXCLUSIVE;
     if (again == FCNG_REPLAY_OTHER) {
         task->failed |= BIT(task->at);
@@ -508,38 +566,51 @@ static enum fcng_counter outcome_counter(const fastcgi_ng_task_t *task,
     return fcng_counter_of(task->error);
 }
 
-/* The request and its answer on a connection of its own.  True: another one
-   may follow. */
-static bool converse_alone(fastcgi_ng_task_t *task, fcng_outcome *outcome)
+/* A connection, and the request on it. */
+static void start(fastcgi_ng_task_t *task)
 {
+    fcng_outcome *outcome = &task->outcome;
+
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->stale = task->stale;
+    task->tries++;
+    begin(task);
+    task->error = get_connection(task, task->tries > 1);
+    if (task->error != FCNG_OK) {
+        return;
+    }
+    task->talking = true;
+    outcome->reused = task->reused;
+    if (task->stream != NULL) {
+        return; /* it has begun there already */
+    }
+    task->sent_us = fastcgi_ng_now();
     task->error = fastcgi_ng_task_submit(task, task->conn, task,
                                          &task->request);
     if (task->error == FCNG_OK) {
         task->stream_id = fcng_request_id(task->request);
-        pump(task);
+    }
+}
+
+/* The connection back. */
+static enum fcng_replay stop(fastcgi_ng_task_t *task)
+{
+    fcng_outcome *outcome = &task->outcome;
+    enum fcng_replay again;
+    bool reusable;
+
+    task->talking = false;
+    if (task->stream != NULL) {
+        fastcgi_ng_stream_end(task, outcome);
+    }
+    if (task->request != NULL) {
         outcome->started = fcng_request_started(task->request);
         outcome->answered = fcng_request_answered(task->request);
         fcng_request_release(task->request);
         task->request = NULL;
     }
-    return task->error == FCNG_OK && fcng_conn_reusable(task->conn->fcgi);
-}
-
-/* With a connection: the request, its answer, and the connection back. */
-static enum fcng_replay converse(fastcgi_ng_task_t *task,
-                                 fcng_outcome *outcome)
-{
-    enum fcng_replay again;
-    bool reusable = false;
-
-    outcome->reused = task->reused;
-    if (task->stream != NULL) {
-        pump(task);
-        fastcgi_ng_stream_end(task, outcome);
-    }
-    else {
-        reusable = converse_alone(task, outcome);
-    }
+    reusable = task->conn != NULL && task->error == FCNG_OK
+               && fcng_conn_reusable(task->conn->fcgi);
     if (task->error == FCNG_OK && task->status == OK
         && (task->ended || is_whole(task))) {
         task->error = fcng_head_finish(
@@ -553,33 +624,31 @@ static enum fcng_replay converse(fastcgi_ng_task_t *task,
     return again;
 }
 
-static enum fcng_replay attempt(fastcgi_ng_task_t *task, bool fresh,
-                                fcng_outcome *outcome)
-{
-    begin(task);
-    task->error = get_connection(task, fresh);
-    return task->error == FCNG_OK ? converse(task, outcome) : FCNG_REPLAY_NO;
-}
-
-static void run(fastcgi_ng_task_t *task)
+/* True: over; false: it needs more data. */
+static bool run(fastcgi_ng_task_t *task)
 {
     enum fcng_replay again;
-    unsigned stale = 0;
-    bool fresh = false;
 
     do {
-        fcng_outcome outcome;
-
-        memset(&outcome, 0, sizeof(outcome));
-        outcome.stale = stale;
-        task->tries++;
-        again = attempt(task, fresh, &outcome);
+        again = FCNG_REPLAY_NO;
+        if (!task->talking) {
+            start(task);
+        }
+        if (task->talking && task->error == FCNG_OK) {
+            pump(task);
+            if (goes_on(task)) {
+                return false;
+            }
+        }
+        if (task->talking) {
+            again = stop(task);
+        }
         if (again != FCNG_REPLAY_NO) {
-            prepare_again(task, again, &outcome);
-            stale += again == FCNG_REPLAY_FRESH;
-            fresh = true;
+            prepare_again(task, again, &task->outcome);
+            task->stale += again == FCNG_REPLAY_FRESH;
         }
     } while (again != FCNG_REPLAY_NO);
+    return true;
 }
 
 /* -------------------------------------------------------------- answer --- */
@@ -625,12 +694,11 @@ static int answer_failure(fastcgi_ng_task_t *task)
     return status;
 }
 
-static int answer_gone(request_rec *r)
+void fastcgi_ng_client_gone(request_rec *r)
 {
     r->connection->aborted = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
     r->status = FASTCGI_NG_CLIENT_GONE;
-    return OK;
 }
 
 static int answer_redirect(fastcgi_ng_task_t *task)
@@ -651,8 +719,12 @@ static int answer_redirect(fastcgi_ng_task_t *task)
 
 static int answer(fastcgi_ng_task_t *task)
 {
+    if (task->refused) {
+        return AP_FILTER_ERROR; /* which has told the client already */
+    }
     if (task->client_gone) {
-        return answer_gone(task->r);
+        fastcgi_ng_client_gone(task->r);
+        return OK;
     }
     if (task->error != FCNG_OK) {
         fastcgi_ng_log_failure(task);
@@ -719,7 +791,7 @@ fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
     return task;
 }
 
-void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
+void fastcgi_ng_task_begin(fastcgi_ng_task_t *task)
 {
     task->start_us = fastcgi_ng_now();
     task->end_us = task->conf->request_timeout > 0
@@ -728,8 +800,30 @@ void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
                        : FCNG_NEVER;
     task->buf = apr_bucket_alloc(FASTCGI_NG_BUFFER,
                                  task->r->connection->bucket_alloc);
-    run(task);
-    fastcgi_ng_log_stderr_end(task);
+}
+
+bool fastcgi_ng_task_go(fastcgi_ng_task_t *task)
+{
+    bool over = run(task);
+
+    if (over) {
+        fastcgi_ng_log_stderr_end(task);
+    }
+    return over;
+}
+
+void fastcgi_ng_task_run(fastcgi_ng_task_t *task)
+{
+    fastcgi_ng_task_begin(task);
+    fastcgi_ng_task_go(task);
+}
+
+void fastcgi_ng_task_cancel(fastcgi_ng_task_t *task)
+{
+    if (task->talking) {
+        task->client_gone = true;
+        stop(task);
+    }
 }
 
 void fastcgi_ng_task_end(fastcgi_ng_task_t *task)

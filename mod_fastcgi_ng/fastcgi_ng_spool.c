@@ -166,7 +166,7 @@ apr_status_t fastcgi_ng_spool_add(fastcgi_ng_spool_t *spool, const char *data,
     apr_status_t rv = APR_SUCCESS;
 
     spool->length += len;
-    if (spool->length <= spool->memory_max) {
+    if (spool->file == NULL && spool->length <= spool->memory_max) {
         return apr_brigade_write(spool->memory, NULL, NULL, data, len);
     }
     if (spool->file == NULL) {
@@ -189,6 +189,53 @@ void fastcgi_ng_spool_take(fastcgi_ng_spool_t *spool, apr_bucket_brigade *bb)
     }
     else {
         APR_BRIGADE_CONCAT(bb, spool->memory);
+    }
+}
+
+static apr_status_t read_memory(const fastcgi_ng_spool_t *spool,
+                                apr_uint64_t at, char *out, apr_size_t len)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(spool->memory);
+         len > 0 && b != APR_BRIGADE_SENTINEL(spool->memory);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t n;
+
+        if (apr_bucket_read(b, &data, &n, APR_BLOCK_READ) != APR_SUCCESS) {
+            return APR_EGENERAL;
+        }
+        if (at >= n) {
+            at -= n;
+            continue;
+        }
+        n -= (apr_size_t)at;
+        n = n < len ? n : len;
+        memcpy(out, data + at, n);
+        at = 0;
+        out += n;
+        len -= n;
+    }
+    return len == 0 ? APR_SUCCESS : APR_EOF;
+}
+
+apr_status_t fastcgi_ng_spool_read(const fastcgi_ng_spool_t *spool,
+                                   apr_uint64_t at, char *out, apr_size_t len)
+{
+    return spool->file != NULL
+           ? fastcgi_ng_io_read_at(spool->file, at, out, len)
+           : read_memory(spool, at, out, len);
+}
+
+void fastcgi_ng_spool_clear(fastcgi_ng_spool_t *spool)
+{
+    apr_off_t start = 0;
+
+    apr_brigade_cleanup(spool->memory);
+    spool->length = 0;
+    if (spool->file != NULL) {
+        apr_file_seek(spool->file, APR_SET, &start);
     }
 }
 

@@ -190,7 +190,7 @@ static void take(fastcgi_ng_task_t *task, taken_t *got)
                     || got->complaints != NULL
                     || (got->whole && !task->stdout_ended);
     stream->sleeps = !got->anything && !task->unflushed;
-    stream->hungry = !task->body.fin || !fastcgi_ng_data_fin(task);
+    stream->hungry = !task->body.fin || !fastcgi_ng_data_fin(task->data);
     unlock(task);
 }
 

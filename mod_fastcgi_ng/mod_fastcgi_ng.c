@@ -230,6 +230,7 @@ static void register_hooks(apr_pool_t *p)
     fastcgi_ng_authz_hooks(p);
     fastcgi_ng_denial_hooks(p);
     fastcgi_ng_filter_hooks(p);
+    fastcgi_ng_output_hooks(p);
     fastcgi_ng_status_hooks(p);
 }
 

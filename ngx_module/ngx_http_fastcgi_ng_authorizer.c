@@ -198,11 +198,11 @@ ngx_http_fastcgi_ng_auth_vars(ngx_http_request_t *r)
 
 /* the question */
 
-/* Of the location's configuration all but ours, which is the authorizer's. */
+/* Of the location's configuration all but ours, which is |conf|. */
 
-static void **
-ngx_http_fastcgi_ng_question_conf(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_authorizer_t *authorizer)
+void **
+ngx_http_fastcgi_ng_conf_instead(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_loc_conf_t *conf)
 {
     void  **loc_conf;
 
@@ -210,7 +210,7 @@ ngx_http_fastcgi_ng_question_conf(ngx_http_request_t *r,
 
     if (loc_conf) {
         ngx_memcpy(loc_conf, r->loc_conf, sizeof(void *) * ngx_http_max_module);
-        loc_conf[ngx_http_fastcgi_ng_module.ctx_index] = authorizer->conf;
+        loc_conf[ngx_http_fastcgi_ng_module.ctx_index] = conf;
     }
 
     return loc_conf;
@@ -245,7 +245,7 @@ ngx_http_fastcgi_ng_question_start(ngx_http_request_t *r,
 
     ctx = ngx_http_fastcgi_ng_get_ctx(sr);
 
-    sr->loc_conf = ngx_http_fastcgi_ng_question_conf(r, q->authorizer);
+    sr->loc_conf = ngx_http_fastcgi_ng_conf_instead(r, q->authorizer->conf);
 
     /* the body is left to whoever serves the request */
     sr->request_body = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
@@ -281,7 +281,11 @@ ngx_http_fastcgi_ng_question_create(ngx_http_request_t *r,
 
     q->auth = auth;
     q->authorizer = authorizer;
-    q->last = &q->body;
+
+    ngx_http_fastcgi_ng_spool_init(&q->body,
+                   authorizer->conf->upstream.temp_path,
+                   authorizer->conf->authorizer_buffer_size,
+                   "an authorizer's denial is buffered to a temporary file");
 
     auth->question = q;
 

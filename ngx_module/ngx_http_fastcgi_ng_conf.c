@@ -185,6 +185,23 @@ ngx_command_t  ngx_http_fastcgi_ng_commands[] = {
         authorizer_intercept_errors),
     ngx_http_fastcgi_ng_flag("authorizer_stdin", authorizer_stdin),
 
+    /* responses through the role Filter */
+
+    { ngx_string("fastcgi_ng_output_filter"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+          |NGX_CONF_ANY,
+      ngx_http_fastcgi_ng_output_filter,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    ngx_http_fastcgi_ng_command("output_filter_types", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_types, output_types_keys, NULL),
+    ngx_http_fastcgi_ng_special("output_filter_max_size", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_max),
+    ngx_http_fastcgi_ng_special("output_filter_on_error", NGX_CONF_ANY,
+        ngx_http_fastcgi_ng_set_output_on_error),
+
     /* connections */
 
     { ngx_string("fastcgi_ng_pool"),
@@ -466,6 +483,8 @@ ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf)
     conf->authorizer_buffer_size = NGX_CONF_UNSET_SIZE;
     conf->authorizer_intercept_errors = NGX_CONF_UNSET;
     conf->authorizer_stdin = NGX_CONF_UNSET;
+
+    ngx_http_fastcgi_ng_init_output(conf);
 
     return conf;
 }
@@ -771,7 +790,7 @@ ngx_http_fastcgi_ng_merge_own(ngx_conf_t *cf,
 
 /* nginx answers If-* and Range by what the Filter says of its output. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf)
 {
@@ -851,7 +870,7 @@ ngx_http_fastcgi_ng_merge_params(ngx_conf_t *cf,
 }
 
 
-static char *
+char *
 ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf)
 {
@@ -1052,9 +1071,16 @@ ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
 
     u = &conf->upstream;
 
-    u->connect_timeout = fconf->authorizer_connect_timeout;
-    u->send_timeout = fconf->authorizer_send_timeout;
-    u->read_timeout = fconf->authorizer_read_timeout;
+    /* the others' of this very level, unless any level has one for these */
+
+    ngx_conf_init_msec_value(conf->authorizer_connect_timeout,
+                             u->connect_timeout);
+    ngx_conf_init_msec_value(conf->authorizer_send_timeout, u->send_timeout);
+    ngx_conf_init_msec_value(conf->authorizer_read_timeout, u->read_timeout);
+
+    u->connect_timeout = conf->authorizer_connect_timeout;
+    u->send_timeout = conf->authorizer_send_timeout;
+    u->read_timeout = conf->authorizer_read_timeout;
 
     u->buffering = 0;
     u->change_buffering = 0;
@@ -1094,13 +1120,13 @@ ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
 
     ngx_conf_merge_msec_value(conf->authorizer_connect_timeout,
                               prev->authorizer_connect_timeout,
-                              conf->upstream.connect_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_msec_value(conf->authorizer_send_timeout,
                               prev->authorizer_send_timeout,
-                              conf->upstream.send_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_msec_value(conf->authorizer_read_timeout,
                               prev->authorizer_read_timeout,
-                              conf->upstream.read_timeout);
+                              NGX_CONF_UNSET_MSEC);
     ngx_conf_merge_size_value(conf->authorizer_buffer_size,
                               prev->authorizer_buffer_size, 65536);
     ngx_conf_merge_value(conf->authorizer_intercept_errors,
@@ -1196,7 +1222,9 @@ ngx_http_fastcgi_ng_merge(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_fastcgi_ng_merge_authorizers(cf, conf, prev) != NGX_CONF_OK) {
+    if (ngx_http_fastcgi_ng_merge_authorizers(cf, conf, prev) != NGX_CONF_OK
+        || ngx_http_fastcgi_ng_merge_output(cf, conf, prev) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -1374,8 +1402,8 @@ ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (mcf->file_filters) {
-        ngx_http_fastcgi_ng_file_filter_init();
+    if (mcf->output_filters && ngx_http_fastcgi_ng_output_init(cf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     location = mcf->locations.elts;
@@ -1451,7 +1479,7 @@ ngx_http_fastcgi_ng_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* The upstream of an address, in a directive of that name. */
 
-static ngx_http_upstream_srv_conf_t *
+ngx_http_upstream_srv_conf_t *
 ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *address)
 {

@@ -19,111 +19,11 @@ static ngx_str_t  ngx_http_fastcgi_ng_challenge =
 
 /* keeping */
 
-static ngx_temp_file_t *
-ngx_http_fastcgi_ng_denial_file(ngx_http_request_t *r)
-{
-    ngx_temp_file_t  *tf;
-
-    tf = ngx_pcalloc(r->pool, sizeof(ngx_temp_file_t));
-    if (tf == NULL) {
-        return NULL;
-    }
-
-    tf->file.fd = NGX_INVALID_FILE;
-    tf->file.log = r->connection->log;
-    tf->path = r->upstream->conf->temp_path;
-    tf->pool = r->pool;
-    tf->clean = 1;
-    tf->log_level = NGX_LOG_INFO;
-    tf->warn = "an authorizer's denial is buffered to a temporary file";
-
-    return tf;
-}
-
-
-static ngx_int_t
-ngx_http_fastcgi_ng_denial_write(ngx_http_fastcgi_ng_question_t *q,
-    ngx_chain_t *cl)
-{
-    ssize_t  n;
-
-    n = ngx_write_chain_to_temp_file(q->file, cl);
-
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    q->file->offset += n;
-
-    return NGX_OK;
-}
-
-
-/* From now on the body is in a file, what is there of it too. */
-
-static ngx_int_t
-ngx_http_fastcgi_ng_denial_spill(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_question_t *q)
-{
-    q->file = ngx_http_fastcgi_ng_denial_file(r);
-    if (q->file == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (q->body == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_fastcgi_ng_denial_write(q, q->body) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    q->body = NULL;
-    q->last = &q->body;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_fastcgi_ng_denial_add(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_question_t *q, u_char *data, size_t len)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    b = ngx_create_temp_buf(r->pool, len);
-    cl = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || cl == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->last = ngx_cpymem(b->last, data, len);
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    *q->last = cl;
-    q->last = &cl->next;
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q, u_char *data, size_t len)
 {
-    ngx_buf_t                        piece;
-    ngx_chain_t                      link;
-    ngx_http_fastcgi_ng_loc_conf_t  *conf;
-
-    conf = q->authorizer->conf;
-
-    q->size += len;
-
-    if (q->size > NGX_HTTP_FASTCGI_NG_DENIAL_MAX) {
+    if (q->body.size + (off_t) len > NGX_HTTP_FASTCGI_NG_DENIAL_MAX) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "%s: the authorizer \"%V\" denied with more than 64m",
                       fcng_msg_tag(FCNG_MSG_BODY_LENGTH),
@@ -132,23 +32,7 @@ ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (q->size <= (off_t) conf->authorizer_buffer_size) {
-        return ngx_http_fastcgi_ng_denial_add(r, q, data, len);
-    }
-
-    if (q->file == NULL && ngx_http_fastcgi_ng_denial_spill(r, q) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&piece, sizeof(ngx_buf_t));
-    piece.memory = 1;
-    piece.pos = data;
-    piece.last = data + len;
-
-    link.buf = &piece;
-    link.next = NULL;
-
-    return ngx_http_fastcgi_ng_denial_write(q, &link);
+    return ngx_http_fastcgi_ng_spool_add(r, &q->body, data, len);
 }
 
 
@@ -317,35 +201,29 @@ ngx_http_fastcgi_ng_denial_body(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q)
 {
     ngx_buf_t    *b;
-    ngx_chain_t  *cl, out;
+    ngx_chain_t  *cl, *out, end;
 
-    if (q->body) {
-        for (cl = q->body; cl->next; cl = cl->next) { /* void */ }
-
-        cl->buf->last_buf = 1;
-        cl->buf->last_in_chain = 1;
-
-        return ngx_http_output_filter(r, q->body);
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
+    if (ngx_http_fastcgi_ng_spool_chain(r, &q->body, &out) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (q->file) {
-        b->in_file = 1;
-        b->file = &q->file->file;
-        b->file_last = q->file->offset;
+    if (out == NULL) {
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        end.buf = b;
+        end.next = NULL;
+        out = &end;
     }
 
-    b->last_buf = 1;
-    b->last_in_chain = 1;
+    for (cl = out; cl->next; cl = cl->next) { /* void */ }
 
-    out.buf = b;
-    out.next = NULL;
+    cl->buf->last_buf = 1;
+    cl->buf->last_in_chain = 1;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }
 
 
@@ -372,7 +250,7 @@ ngx_http_fastcgi_ng_denial_head(ngx_http_request_t *r,
                                       sr->upstream->headers_in.content_length_n;
 
     } else {
-        r->headers_out.content_length_n = q->size;
+        r->headers_out.content_length_n = q->body.size;
     }
 
     return NGX_OK;

@@ -673,13 +673,14 @@ ngx_http_fastcgi_ng_defaults(ngx_http_request_t *r,
                              r->upstream->method.len ? &r->upstream->method
                                                      : &main->method_name);
 
-    if (r->headers_in.content_type) {
+    if (r->headers_in.content_type && !conf->of_output) {
         ngx_http_fastcgi_ng_fact(&env, FCNG_ENV_CONTENT_TYPE,
                                  &r->headers_in.content_type->value);
     }
 
     if (ctx->stdin_length > 0
-        || (ctx->stdin_length == 0 && r->headers_in.content_length_n == 0))
+        || (ctx->stdin_length == 0 && r->headers_in.content_length_n == 0
+            && !conf->of_output))
     {
         ngx_http_fastcgi_ng_number(&env, FCNG_ENV_CONTENT_LENGTH, texts.length,
                                    ctx->stdin_length);
@@ -986,7 +987,7 @@ ngx_http_fastcgi_ng_data_facts(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(buf, "%O", ngx_http_fastcgi_ng_data_length(ctx))
+    value.len = ngx_sprintf(buf, "%O", ctx->data_length)
                 - buf;
 
     if (fcng_params_add(&ngx_http_fastcgi_ng_block,
@@ -1020,7 +1021,7 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     params = &conf->params;
 #endif
 
-    if (ctx->data) {
+    if (ctx->filter) {
         params = &conf->params_filter;
     }
 
@@ -1038,7 +1039,7 @@ ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->data && ngx_http_fastcgi_ng_data_facts(r, ctx) != NGX_OK) {
+    if (ctx->filter && ngx_http_fastcgi_ng_data_facts(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -18,9 +18,6 @@ static ngx_int_t ngx_http_fastcgi_ng_directory(ngx_http_request_t *r);
 static ngx_int_t ngx_http_fastcgi_ng_file_head(ngx_http_request_t *r);
 
 
-static ngx_http_output_header_filter_pt  ngx_http_fastcgi_ng_next_header_filter;
-
-
 ngx_int_t
 ngx_http_fastcgi_ng_file_filter_handler(ngx_http_request_t *r)
 {
@@ -63,7 +60,18 @@ ngx_http_fastcgi_ng_file_filter_handler(ngx_http_request_t *r)
     b->file->name = path;
     b->file->log = r->connection->log;
 
-    ctx->data = b;
+    if (of.size) {
+        ctx->data = ngx_alloc_chain_link(r->pool);
+        if (ctx->data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->data->buf = b;
+        ctx->data->next = NULL;
+    }
+
+    ctx->filter = 1;
+    ctx->data_length = of.size;
     ctx->data_modified = of.mtime;
 
     ctx->script_filename = path;
@@ -233,30 +241,4 @@ ngx_http_fastcgi_ng_file_head(ngx_http_request_t *r)
     r->headers_out.content_length_n = -1;
 
     return ngx_http_send_header(r);
-}
-
-
-/* The application's own ETag and Last-Modified count for If-*, which
-   ngx_http_upstream leaves to the other side. */
-
-static ngx_int_t
-ngx_http_fastcgi_ng_file_header_filter(ngx_http_request_t *r)
-{
-    ngx_http_fastcgi_ng_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
-
-    if (ctx && ctx->data) {
-        r->disable_not_modified = 0;
-    }
-
-    return ngx_http_fastcgi_ng_next_header_filter(r);
-}
-
-
-void
-ngx_http_fastcgi_ng_file_filter_init(void)
-{
-    ngx_http_fastcgi_ng_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_fastcgi_ng_file_header_filter;
 }

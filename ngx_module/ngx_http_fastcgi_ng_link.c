@@ -318,6 +318,8 @@ ngx_http_fastcgi_ng_link_release(ngx_http_fastcgi_ng_link_t *link)
 
     link->stream = NULL;
     link->released = ngx_current_msec;
+    link->asked = link->asks;
+    link->no_stdin = link->without;
 
     if (fcng_conn_unread(link->fcng) == 0) {
         ngx_http_fastcgi_ng_link_unhold(link);

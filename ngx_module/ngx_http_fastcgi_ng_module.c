@@ -304,6 +304,31 @@ ngx_http_fastcgi_ng_path_variable(ngx_http_request_t *r,
 }
 
 
+/* Of the application that answers, else of the one that filters. */
+
+static ngx_http_fastcgi_ng_ctx_t *
+ngx_http_fastcgi_ng_asked_ctx(ngx_http_request_t *r)
+{
+    ngx_http_fastcgi_ng_ctx_t     *ctx;
+    ngx_http_fastcgi_ng_output_t  *output;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+
+    if (ctx && ctx->queued) {
+        return ctx;
+    }
+
+    output = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_top_filter_module);
+
+    if (output == NULL || output->request == NULL) {
+        return ctx;
+    }
+
+    return ngx_http_get_module_ctx(output->request,
+                                   ngx_http_fastcgi_ng_module);
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_time_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
@@ -312,7 +337,7 @@ ngx_http_fastcgi_ng_time_variable(ngx_http_request_t *r,
     ngx_msec_t                  ms;
     ngx_http_fastcgi_ng_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    ctx = ngx_http_fastcgi_ng_asked_ctx(r);
 
     if (ctx == NULL
         || (data == NGX_HTTP_FASTCGI_NG_QUEUE_TIME && !ctx->queued)
@@ -351,7 +376,7 @@ ngx_http_fastcgi_ng_log_variable(ngx_http_request_t *r,
     ngx_str_t                   value;
     ngx_http_fastcgi_ng_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
+    ctx = ngx_http_fastcgi_ng_asked_ctx(r);
 
     if (ctx == NULL || !ctx->queued
         || (data == NGX_HTTP_FASTCGI_NG_APP_STATUS && !ctx->ended)

@@ -33,6 +33,8 @@ typedef struct ngx_http_fastcgi_ng_block_s   ngx_http_fastcgi_ng_block_t;
 typedef struct ngx_http_fastcgi_ng_auth_s    ngx_http_fastcgi_ng_auth_t;
 typedef struct ngx_http_fastcgi_ng_grant_s   ngx_http_fastcgi_ng_grant_t;
 typedef struct ngx_http_fastcgi_ng_question_s  ngx_http_fastcgi_ng_question_t;
+typedef struct ngx_http_fastcgi_ng_output_conf_s
+    ngx_http_fastcgi_ng_output_conf_t;
 
 
 /* configuration */
@@ -65,6 +67,7 @@ typedef struct {
     ngx_uint_t                  status;         /* unsigned  :1; */
     ngx_uint_t                  authorizers;    /* unsigned  :1; */
     ngx_uint_t                  file_filters;   /* unsigned  :1; */
+    ngx_uint_t                  output_filters; /* unsigned  :1; */
     ngx_int_t                   request_method;
 } ngx_http_fastcgi_ng_main_conf_t;
 
@@ -129,6 +132,14 @@ typedef struct {
     ngx_flag_t                  authorizer_intercept_errors;
     ngx_flag_t                  authorizer_stdin;
 
+    /* fastcgi_ng_output_filter */
+    ngx_http_fastcgi_ng_output_conf_t  *output;      /* NULL: off */
+    ngx_hash_t                  output_types;
+    ngx_array_t                *output_types_keys;
+    off_t                       output_max_size;
+    ngx_uint_t                  output_on_error;
+    ngx_uint_t                  of_output;           /* unsigned  :1; */
+
     /* the pool used last; valid while the generation is the same */
     ngx_http_fastcgi_ng_pool_t *last_pool;
     ngx_uint_t                  generation;
@@ -143,6 +154,18 @@ typedef struct {
     ngx_http_upstream_srv_conf_t    *upstream;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 } ngx_http_fastcgi_ng_authorizer_t;
+
+
+/* fastcgi_ng_output_filter_on_error */
+#define NGX_HTTP_FASTCGI_NG_FAIL  0
+#define NGX_HTTP_FASTCGI_NG_PASS  1
+
+
+struct ngx_http_fastcgi_ng_output_conf_s {
+    ngx_str_t                        name;       /* as it was written */
+    ngx_http_upstream_srv_conf_t    *upstream;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+};
 
 
 /*
@@ -209,13 +232,16 @@ typedef struct {
     unsigned                         taken:1;        /* the question's answer */
     unsigned                         whole:1;        /* to END_REQUEST */
     unsigned                         refused:1;      /* by us, with 503 */
+    unsigned                         filter:1;       /* |data| is to be sent */
 
     uint32_t                         app_status;
     off_t                            stdin_length;   /* -1: unknown */
 
     /* of a Filter */
-    ngx_buf_t                       *data;
+    ngx_chain_t                     *data;           /* at most one file */
+    off_t                            data_length;
     time_t                           data_modified;
+    ngx_int_t                        ended_with;     /* nginx's result */
 
     /* the balancer below us */
     ngx_http_fastcgi_ng_upstream_t  *upstream;
@@ -240,6 +266,18 @@ typedef struct {
 } ngx_http_fastcgi_ng_ctx_t;
 
 
+/* Memory, then a temporary file: spool.c. */
+typedef struct {
+    ngx_chain_t                     *chain;
+    ngx_chain_t                     *last;
+    ngx_temp_file_t                 *file;
+    off_t                            size;
+    size_t                           memory;
+    ngx_path_t                      *path;
+    char                            *warn;
+} ngx_http_fastcgi_ng_spool_t;
+
+
 /* What an authorizer is asked for one request, and its answer. */
 struct ngx_http_fastcgi_ng_question_s {
     ngx_http_fastcgi_ng_auth_t      *auth;
@@ -252,11 +290,7 @@ struct ngx_http_fastcgi_ng_question_s {
     enum fcng_authz                  verdict;
     ngx_int_t                        status;      /* of a failure */
 
-    /* a denial's body: memory, then a file */
-    ngx_chain_t                     *body;
-    ngx_chain_t                    **last;
-    ngx_temp_file_t                 *file;
-    off_t                            size;
+    ngx_http_fastcgi_ng_spool_t      body;        /* of a denial */
 
     ngx_http_fastcgi_ng_grant_t     *known;       /* was granted before */
 
@@ -265,6 +299,39 @@ struct ngx_http_fastcgi_ng_question_s {
     unsigned                         broken:1;    /* variables, size */
     unsigned                         retry_after:1;
 };
+
+
+/* Of a response to be filtered; the rest is in a temporary file. */
+#define NGX_HTTP_FASTCGI_NG_OUTPUT_MEMORY  65536
+
+
+/* fastcgi_ng_output_filter: a response on its way through an application */
+
+typedef enum {
+    NGX_HTTP_FASTCGI_NG_COLLECT = 0,   /* the original */
+    NGX_HTTP_FASTCGI_NG_ASK,           /* no head of the application's yet */
+    NGX_HTTP_FASTCGI_NG_SEND,          /* its response */
+    NGX_HTTP_FASTCGI_NG_UNFILTERED,    /* the original, as it is */
+    NGX_HTTP_FASTCGI_NG_DROP           /* an error, see |status| */
+} ngx_http_fastcgi_ng_output_e;
+
+
+typedef struct {
+    ngx_http_fastcgi_ng_output_e     state;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+    ngx_http_request_t              *request;     /* the subrequest */
+
+    ngx_http_fastcgi_ng_spool_t      spool;
+    ngx_uint_t                       nheaders;    /* of the original */
+    time_t                           modified;
+    ngx_int_t                        status;      /* instead of a response */
+    ngx_output_chain_ctx_t          *out;         /* of the spool */
+
+    unsigned                         in_memory:1; /* was set before us */
+    unsigned                         over:1;      /* the original */
+    unsigned                         header_sent:1;
+    unsigned                         retry_after:1;
+} ngx_http_fastcgi_ng_output_t;
 
 
 /* the fake connection of one attempt */
@@ -390,8 +457,10 @@ struct ngx_http_fastcgi_ng_link_s {
     fcng_values                      values;         /* when it asks */
     ngx_msec_t                       released;       /* by its last request */
 
-    unsigned                         asked:1;        /* an authorizer, last */
-    unsigned                         no_stdin:1;     /* without that record */
+    unsigned                         asks:1;         /* an authorizer, now */
+    unsigned                         without:1;      /* that record */
+    unsigned                         asked:1;        /* the same, before */
+    unsigned                         no_stdin:1;
     unsigned                         added:1;        /* the pool knows it */
     unsigned                         connecting:1;
 };
@@ -435,11 +504,6 @@ struct ngx_http_fastcgi_ng_pool_s {
     fcng_msg_tag(fcng_msg_of(err))
 
 
-/* The length of FCGI_DATA. */
-#define ngx_http_fastcgi_ng_data_length(ctx)                                  \
-    ((ctx)->data ? (ctx)->data->file_last : 0)
-
-
 /* No body comes: a cache asks for GET when its client wants HEAD. */
 #define ngx_http_fastcgi_ng_is_head(r)                                        \
     ((r)->method == NGX_HTTP_HEAD && (r)->upstream->method.len == 0)
@@ -461,6 +525,12 @@ void *ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 ngx_int_t ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf);
+ngx_int_t ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf);
+char *ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf);
+ngx_http_upstream_srv_conf_t *ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_str_t *address);
 extern ngx_command_t  ngx_http_fastcgi_ng_commands[];
 
 /* env.c */
@@ -483,6 +553,8 @@ void ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r,
     ngx_int_t rc);
 
 /* authorizer.c */
+void **ngx_http_fastcgi_ng_conf_instead(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_loc_conf_t *conf);
 ngx_int_t ngx_http_fastcgi_ng_authorizer_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_fastcgi_ng_answer_field(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q, fcng_field *field);
@@ -498,9 +570,43 @@ ngx_int_t ngx_http_fastcgi_ng_denial_send(ngx_http_request_t *r,
 ngx_int_t ngx_http_fastcgi_ng_add_challenges(ngx_http_request_t *r,
     ngx_http_request_t *sr);
 
+/* spool.c */
+void ngx_http_fastcgi_ng_spool_init(ngx_http_fastcgi_ng_spool_t *spool,
+    ngx_path_t *path, size_t memory, char *warn);
+ngx_int_t ngx_http_fastcgi_ng_spool_add(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_spool_t *spool, u_char *data, size_t len);
+ngx_int_t ngx_http_fastcgi_ng_spool_chain(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_spool_t *spool, ngx_chain_t **chain);
+
 /* file_filter.c */
 ngx_int_t ngx_http_fastcgi_ng_file_filter_handler(ngx_http_request_t *r);
-void ngx_http_fastcgi_ng_file_filter_init(void);
+
+/* output_conf.c */
+void ngx_http_fastcgi_ng_init_output(ngx_http_fastcgi_ng_loc_conf_t *conf);
+char *ngx_http_fastcgi_ng_merge_output(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf,
+    ngx_http_fastcgi_ng_loc_conf_t *prev);
+char *ngx_http_fastcgi_ng_output_filter(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_fastcgi_ng_set_output_types(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_fastcgi_ng_set_output_max(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_fastcgi_ng_set_output_on_error(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+/* output_filter.c */
+extern ngx_module_t  ngx_http_fastcgi_ng_top_filter_module;
+extern ngx_module_t  ngx_http_fastcgi_ng_body_filter_module;
+ngx_int_t ngx_http_fastcgi_ng_output_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_fastcgi_ng_output_send_header(ngx_http_request_t *r);
+
+/* output_request.c */
+ngx_uint_t ngx_http_fastcgi_ng_of_original(ngx_table_elt_t *h);
+ngx_int_t ngx_http_fastcgi_ng_output_start(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_output_t *ctx);
+ngx_int_t ngx_http_fastcgi_ng_output_head(ngx_http_request_t *sr,
+    ngx_http_fastcgi_ng_output_t *ctx);
 
 /* stream.c */
 extern ngx_uint_t  ngx_http_fastcgi_ng_late;    /* tests: nginx's own way */

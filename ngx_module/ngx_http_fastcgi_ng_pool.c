@@ -69,7 +69,7 @@ ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ctx->upstream = up;
     ctx->request = r;
 
-    if (ctx->data) {
+    if (ctx->filter) {
         /* a record at a time */
         u->output.bufs.size = FCNG_MAX_PAYLOAD;
     }
@@ -141,7 +141,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     pc->cached = 0;
     pc->connection = &st->connection;
 
-    if (ctx->data) {
+    if (ctx->filter) {
         /* what the last attempt was about to send holds nginx's only buffer */
         ctx->request->upstream->output.free = NULL;
         ctx->request->upstream->output.allocated = 0;
@@ -256,7 +256,7 @@ ngx_http_fastcgi_ng_free_peer(ngx_peer_connection_t *pc, void *data,
         if (ctx->question && ctx->question->no_stdin) {
             ctx->question->no_stdin = 0;
 
-            if (!ctx->answered && !st->stale
+            if (!ctx->answered && !st->stale && !st->shared
                 && (st->error || st->read.timedout))
             {
                 fcng_authz_unanswered(&st->pool->authz);

@@ -90,7 +90,7 @@ ngx_http_fastcgi_ng_handler(ngx_http_request_t *r)
 
     if (!conf->upstream.request_buffering
         && conf->upstream.pass_request_body
-        && ctx->data == NULL)
+        && !ctx->filter)
     {
         r->request_body_no_buffering = 1;
     }
@@ -360,7 +360,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_http_fastcgi_ng_data_length(ctx)) {
+    for (body = ctx->data; body; body = body->next) {
 
         cl->next = ngx_alloc_chain_link(r->pool);
         if (cl->next == NULL) {
@@ -368,7 +368,7 @@ ngx_http_fastcgi_ng_create_request(ngx_http_request_t *r)
         }
 
         cl = cl->next;
-        cl->buf = ctx->data;
+        cl->buf = body->buf;
     }
 
     cl->next = NULL;
@@ -628,8 +628,16 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         u->state->status = ctx->head.status;
     }
 
-    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT
-        && u->headers_in.x_accel_redirect == NULL)
+    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT && st && st->conf->of_output)
+    {
+        /* what the client had asked for has been served already */
+
+        if (!ctx->head.status_given) {
+            u->headers_in.status_n = NGX_HTTP_MOVED_TEMPORARILY;
+        }
+
+    } else if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT
+               && u->headers_in.x_accel_redirect == NULL)
     {
         /* RFC 3875 6.2.2: as if the client had asked for that path */
         u->headers_in.x_accel_redirect = u->headers_in.location;
@@ -854,6 +862,8 @@ ngx_http_fastcgi_ng_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     if (ctx == NULL) {
         return;
     }
+
+    ctx->ended_with = rc;
 
     if (ctx->timeout && ctx->timeout->event.timer_set) {
         ngx_del_timer(&ctx->timeout->event);

@@ -315,7 +315,7 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
                 ? ctx->last_buf
                 : fcng_request_offered(fcng)
                   == (uint64_t) (ctx->stdin_length
-                                 + ngx_http_fastcgi_ng_data_length(ctx)));
+                                 + ctx->data_length));
 
     ngx_http_fastcgi_ng_stream_unlink(st, drain);
 
@@ -801,7 +801,7 @@ ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st)
 
     st->request->upstream->peer.cached = 0;
 
-    if (ctx->question && ctx->reused) {
+    if (ctx->question && ctx->reused && !st->shared) {
         fcng_authz_kept(&st->pool->authz);
     }
 
@@ -1040,6 +1040,8 @@ ngx_http_fastcgi_ng_on_end(ngx_http_fastcgi_ng_stream_t *st, fcng_event *ev)
                       "asks for", ngx_http_fastcgi_ng_tag(ev->error),
                       st->conf->role == FCNG_AUTHORIZER
                       ? "Authorizer that \"fastcgi_ng_authorizer\""
+                      : st->conf->of_output
+                      ? "Filter that \"fastcgi_ng_output_filter\""
                       : st->conf->role == FCNG_FILTER
                       ? "Filter that \"fastcgi_ng_file_filter\""
                       : "Responder that \"fastcgi_ng_pass\"");
@@ -1556,7 +1558,7 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
                           || (ctx->stdin_length == 0 && ctx->unbuffered)
                           ? FCNG_LENGTH_UNKNOWN
                           : (uint64_t) ctx->stdin_length;
-    submit.data_length = ngx_http_fastcgi_ng_data_length(ctx);
+    submit.data_length = ctx->data_length;
     submit.no_stdin = ctx->question ? ngx_http_fastcgi_ng_no_stdin(st) : 0;
     submit.user = st;
 
@@ -1581,11 +1583,13 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     params->pos = params->last;
 
     if (st->shared) {
+        /* why such a link is closed nobody knows: asks stays unset */
         ngx_http_fastcgi_ng_mux_submitted(st);
-    }
 
-    st->link->asked = ctx->question != NULL;
-    st->link->no_stdin = submit.no_stdin;
+    } else {
+        st->link->asks = ctx->question != NULL;
+        st->link->without = submit.no_stdin;
+    }
 
     ctx->stream_id = fcng_request_id(st->fcng);
 
@@ -1629,7 +1633,7 @@ ngx_http_fastcgi_ng_offer_bytes(ngx_http_fastcgi_ng_stream_t *st, u_char *pos,
         offered += n;
     }
 
-    length += ngx_http_fastcgi_ng_data_length(ctx);
+    length += ctx->data_length;
 
     return fcng_request_offer(st->fcng, FCNG_DATA, pos, len,
                               offered + len == length);

@@ -21,7 +21,7 @@ sub decide {
     my ($r) = @_;
     my $uri = $r->env('DOCUMENT_URI') // '';
     my ($do) = ($r->env('QUERY_STRING') // '') =~ /do=(\w+)/;
-    $do //= $uri =~ /secret/ ? 'deny' : 'grant';
+    $do //= $uri =~ /secret/ || $r->env('HTTP_X_DENY') ? 'deny' : 'grant';
     my $user = $r->env('REMOTE_USER') // '-';
     return $r->answer("Status: 200\r\nVariable-TEAM: blue\r\n"
         . "Variable-Asked-For: $uri\r\nVariable-REMOTE_USER: app-$user\r\n"
@@ -89,7 +89,7 @@ AddHandler cgi-script .cgi
 </LocationMatch>
 CONF
     push @{ $host->{apps} }, $app;
-    $host->expect(qr/FCNG\d+|there is no pool "unknown"/);
+    $host->expect(qr/FCNG\d+|there is no pool "unknown"|not allowed here/);
     return ($auth, $app);
 }
 
@@ -130,6 +130,12 @@ sub trees {
         page($host, "$tree/neg.secret.txt", 'SECRET');
         page($host, "$tree/env.cgi", $cgi);
         page($host, "$tree/dir/env.cgi", $cgi);
+        page($host, "$tree/fall/to/open.txt", 'open');
+        page($host, "$tree/rewritten/.htaccess", "RewriteEngine On\n"
+            . "RewriteRule ^a\$ secret.txt [L]\n"
+            . "RewriteRule ^b\$ open.txt [L]\n");
+        page($host, "$tree/rewritten/secret.txt", 'SECRET');
+        page($host, "$tree/rewritten/open.txt", 'open');
     }
 }
 
@@ -151,6 +157,12 @@ sub subrequests {
     FastCgiNgAuthorizer auth
     FastCgiNgAuthorizerInternal ask
 </Location>
+<LocationMatch "^/(inherit|ask)/fall/">
+    FallbackResource /ask/secret.txt
+</LocationMatch>
+<LocationMatch "^/(inherit|ask)/fall/to/">
+    FallbackResource /ask/open.txt
+</LocationMatch>
 ErrorDocument 410 /inherit/env.cgi
 <Location "/inherit/gone">
     Redirect gone "/inherit/gone"
@@ -168,6 +180,11 @@ CONF
 
     like($host->get('/inherit/dir/')->{body}, qr{TEAM=blue /inherit/dir/ },
         'a variable of the folder');
+    is($host->get('/inherit/rewritten/a')->{body}, 'SECRET',
+        'a rewrite within a folder');
+    is($host->get('/inherit/fall/none')->{status}, 403,
+        'FallbackResource leads to where others are asked');
+    is($host->get('/inherit/fall/to/none')->{body}, 'open', 'and may grant');
 
     # Each address is asked for.
     $auth->forget;
@@ -188,12 +205,46 @@ CONF
         $r = $client->request_on('GET', "/$tree/dir/");
         like($r->{body}, qr{TEAM=blue /ask/dir/env\.cgi },
             'the variable of the index');
+        $r = $client->request_on('GET', "/$tree/rewritten/a");
+        is("$r->{status} $r->{body}", '403 <!--#echo var="TEAM" -->',
+            'a rewrite');
+        is($client->request_on('GET', "/$tree/rewritten/b")->{body}, 'open',
+            'and one to what is granted');
+        is($client->request_on('GET', "/$tree/fall/none")->{status}, 403,
+            'FallbackResource');
+        is($client->request_on('GET', "/$tree/fall/to/none")->{body}, 'open',
+            'and one that is granted');
         $r = $client->request_on('GET', "/$tree/neg");
         is($r->{status}, 404, 'MultiViews');
         $r = $client->request_on('GET', "/$tree/open.txt");
         is($r->{body}, 'open', 'the connection is in step');
     }
-    is(asked($auth, qr{^/ask/open\.txt$}), 3, 'asked for each');
+    is(asked($auth, qr{^/ask/open\.txt$}), 4, 'asked for each');
+}
+
+# ---- what lies in a cache ----
+
+sub cache {
+    my ($host) = @_;
+    my $auth = FCNG::App->new(request => \&decide);
+    my $app = FCNG::App->new(request => sub {
+        $_[0]->text('page', 'Cache-Control' => 'max-age=60');
+    });
+    my $dir = $host->dir . '/tmp';
+    $host->location('/cached/', app => $app, protect => $auth,
+        apache => "CacheEnable disk\n");
+    $host->main(apache => "CacheQuickHandler off\nCacheRoot $dir\n");
+    $host->start;
+    my @deny = (headers => ['X-Deny' => 1]);
+    is($host->get('/cached/x', @deny)->{status}, 403, 'a denial');
+    for my $n (1 .. 3) {
+        is($host->get('/cached/x')->{body}, 'page', "granted, $n");
+        my $r = $host->get('/cached/x', @deny);
+        is("$r->{status} $r->{body}", '403 <!--#echo var="TEAM" -->',
+            "denied what lies in a cache, $n");
+    }
+    is(scalar(my @served = $app->events('request')), 1,
+        'the page came from there');
 }
 
 # ---- HTTP/2 ----
@@ -233,8 +284,12 @@ FCNG::Hosts->each(only => 'apache', load => \@load, sub {
     my ($host) = @_;
     my ($auth, $app) = prepare($host);
     page($host, "$_/page.txt", "page of $_") for qw(denied basic both any env
-        set spoof away user late latebasic errdoc off in two htaccess);
+        set spoof away user late latebasic errdoc off in two htaccess
+        fileinfo);
+    page($host, 'fileinfo/.htaccess', "FastCgiNgAuthorizer auth\n");
     page($host, 'in/out/page.txt', 'unprotected');
+    page($host, 'two/one/page.txt', 'page of one');
+    page($host, 'deflate/page.txt', 'page of deflate' x 100);
     page($host, 'htaccess/.htaccess', "FastCgiNgAuthorizer auth\n");
     page($host, 'htaccess/off/.htaccess', "FastCgiNgAuthorizer off\n");
     page($host, 'htaccess/off/page.txt', 'page of off');
@@ -330,6 +385,11 @@ ErrorDocument 403 /index.html
 <Location "/in/out">
     FastCgiNgAuthorizer off
 </Location>
+<Location "/deflate">
+    FastCgiNgAuthorizer auth
+    SetOutputFilter INCLUDES;DEFLATE
+    AddDefaultCharset utf-16
+</Location>
 <Location "/moved">
     FastCgiNgAuthorizer auth
     ErrorDocument 404 /free/env.cgi
@@ -365,6 +425,12 @@ FastCgiNgPool nobody unix:@{[$host->dir]}/none.sock
 <Location "/two">
     FastCgiNgAuthorizer auth nobody
 </Location>
+<Location "/two/one">
+    FastCgiNgAuthorizer auth
+</Location>
+<Directory "@{[$host->docroot]}/fileinfo">
+    AllowOverride FileInfo
+</Directory>
 CONF
     $host->start;
     my $r;
@@ -491,9 +557,14 @@ CONF
         . "Content-Length: 1048576\r\nExpect: 100-continue\r\n\r\n");
     $r = $client->response(interim => 1);
     is($r->{status}, 403, 'no "100 Continue" before a denial');
-    $r = $host->get('/app/x?do=deny',
-        headers => ['Accept-Encoding' => 'gzip']);
-    ok(!defined $r->header('Content-Encoding'), 'not compressed');
+    for my $what ('grant', 'deny') {
+        $r = $host->get("/deflate/page.txt?do=$what",
+            headers => ['Accept-Encoding' => 'gzip']);
+        is($r->header('Content-Encoding'), $what eq 'deny' ? undef : 'gzip',
+            "filters of the place: $what");
+    }
+    is(join(' ', $r->{body}, $r->header('Content-Type')),
+        '<!--#echo var="TEAM" --> text/x-app', 'do not touch a denial');
     $r = $host->get('/errdoc/page.txt?do=deny');
     is("$r->{status} $r->{body}", '403 sorry', 'ErrorDocument on');
     $r = $host->get('/errdoc/page.txt?do=login');
@@ -507,6 +578,11 @@ CONF
     is($host->get('/htaccess/page.txt?do=deny')->{status}, 403, '.htaccess');
     is($host->get('/htaccess/page.txt')->{status}, 200, '.htaccess: grant');
     is($host->get('/htaccess/off/page.txt?do=deny')->{status}, 200, 'off');
+    is($host->get('/fileinfo/page.txt')->{status}, 500,
+        'AllowOverride FileInfo is not enough');
+    like($host->log, qr/FastCgiNgAuthorizer not allowed here/, 'is told');
+    is($host->get('/two/one/page.txt')->{status}, 200,
+        'a deeper list replaces the outer one');
     is($host->get('/htaccess/bad/page.txt')->{status}, 500, 'no such pool');
     like($host->log, qr/there is no pool "unknown"/, 'is told');
 
@@ -549,6 +625,7 @@ CONF
         'which is told at start');
 
     $host->another('subrequests', load => \@load, \&subrequests);
+    $host->another('cache', load => [@load, 'cache', 'cache_disk'], \&cache);
     $host->another('HTTP/2', load => \@load, http2 => 1, \&http2)
         if $host->mpm ne 'prefork'; # which mod_http2 does not work with
 });

@@ -53,6 +53,8 @@ FCNG::Hosts->each(needs => 'protect', http2 => 1, sub {
         options => { request_buffering => 'off' });
     $host->location('/one/', app => $one, protect => $one,
         pool => { max_connections => 1 });
+    $host->location('/three/', app => $one, protect => [$one, $one],
+        pool => { max_connections => 1 });
     $host->start;
 
     # ---- the request's body
@@ -150,6 +152,8 @@ FCNG::Hosts->each(needs => 'protect', http2 => 1, sub {
         my $r = $n % 2 ? $host->get('/one/x') : $host->post('/one/x', 'body');
         is($r->{status}, 200, "max_connections=1: $n") or last;
     }
+    is($host->post('/three/x', 'body')->{body} =~ s/ .* / /r, '4 blue',
+        'two authorizers and the Responder');
     my $load = FCNG::Load->start(6, sub {
         my $r = $host->get('/one/x', seconds => 20);
         return $r->{status} == 200 ? '' : "status $r->{status}";

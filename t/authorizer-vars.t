@@ -28,6 +28,7 @@ FCNG::Hosts->each(needs => 'protect', sub {
     my $app = FCNG::App->new(request => sub {
         my ($r) = @_;
         $r->body;
+        $r->data if $r->{role} == 3;
         my @list = @{ $r->{list} };
         my @got;
         while (my ($name, $value) = splice @list, 0, 2) {
@@ -38,6 +39,8 @@ FCNG::Hosts->each(needs => 'protect', sub {
     $host->location('/app/', app => $app, protect => $auth,
         params => [TEAM => 'configured', TEAM_OF => 'me', OTHER => 'stays']);
     $host->location('/open/', app => $app);
+    $host->file('md/file.md', 'the file');
+    $host->file_filter('/md/', app => $app, protect => $auth);
     $host->expect(qr/FCNG\d+/);
     $host->start;
 
@@ -63,6 +66,12 @@ FCNG::Hosts->each(needs => 'protect', sub {
         'who the user is');
     is($got->('/app/x', 'A: 1,b: 2,C-d.e: 3', '[AbC].*'),
         'A=1 C-d.e=3 b=2', 'several');
+
+    is($got->('/md/file.md', 'TEAM: blue,REMOTE_USER: ann',
+        'TEAM|REMOTE_USER|FCGI_DATA_LENGTH'),
+        'FCGI_DATA_LENGTH=8 REMOTE_USER=ann TEAM=blue', 'in a Filter');
+    is($got->('/md/file.md', 'FCGI_DATA_LENGTH: 3', 'FCGI_DATA_LENGTH'),
+        'FCGI_DATA_LENGTH=8', 'whose own parameters stay');
 
     # ---- names that may not be set
     for my $name (@refused) {

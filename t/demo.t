@@ -16,6 +16,7 @@ for (['FCNG_NGINX', 'nginx'], ['FCNG_NGINX_MODULE', 'nginx-dev'],
     plan skip_all => "$what missing" if !$ENV{$variable};
 }
 plan skip_all => 'libfcgi missing' if !-x "$ENV{FCNG_APPS}/hello";
+plan skip_all => 'libcmark missing' if !-x "$ENV{FCNG_APPS}/markdown";
 plan skip_all => 'php-fpm missing'
     if !grep -x, map { glob "$_/php-fpm*" } qw(/usr/sbin /usr/bin);
 
@@ -87,6 +88,8 @@ my @denied = said() =~ m{^\s+403 <p>No key: you may not see /members/}mg;
 is(scalar @denied, 2, 'ONCE=1: the page of a denial, twice');
 my @granted = said() =~ /^\s+200 Hello ann, says PHP/mg;
 is(scalar @granted, 2, 'ONCE=1: a grant with its variable, twice');
+my @pages = said() =~ m{^\s+200 <h1>fastcgi-ng</h1>$}mg;
+is(scalar @pages, 2, 'ONCE=1: README.md as a page by both servers');
 nothing_stays('ONCE=1');
 
 # An application that answers wrongly, and one that dies.

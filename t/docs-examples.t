@@ -70,8 +70,8 @@ sub nginx {
 
 sub apache {
     my ($title, $code) = @_;
-    my $host = FCNG::Host::Apache->new(load => [qw(ssl auth_basic authn_core
-        authn_file authz_user)]);
+    my $host = FCNG::Host::Apache->new(load => [qw(ssl filter auth_basic
+        authn_core authn_file authz_user)]);
     my $pools = join '', map { $code =~ /^FastCgiNgPool $_ /m ? ()
         : "FastCgiNgPool $_ 127.0.0.1:9000\n" } qw(php api auth);
     $host->server(apache => "$pools$code");

@@ -50,7 +50,7 @@ sub block {
 # folder.  /srv/www is the host's folder of documents.
 sub configure {
     my ($name, $text, $to) = @_;
-    my $host = $class{$name}->new;
+    my $host = $class{$name}->new(load => [qw(proxy proxy_http)]);
     my $port = $host->{recipe_port} = free_port();
     my %to = ('/srv/www' => $host->docroot,
         '/var/cache/nginx' => "$host->{dir}/tmp", %{ $to || {} });
@@ -192,39 +192,46 @@ my %check = (
     },
 
     'Shibboleth' => sub {
-        my $missing = FCNG::Programs->missing('shibboleth')
-            // FCNG::Host::Nginx->missing;
+        my $missing = FCNG::Programs->missing('shibboleth');
         skip $missing, 1 if $missing;
-        my $text = block($_[0], 'nginx');
-        my $dir = tmpdir();
-        my $host = configure('nginx', $text,
-            { '/run/shibboleth' => $dir });
-        my $shib = FCNG::Programs->shibboleth(host => 'sp.example.org',
-            http_port => $host->{recipe_port});
-        for my $name (qw(authorizer responder)) {
-            symlink $shib->{$name} =~ s/^unix://r, "$dir/$name.sock"
-                or die "$dir/$name.sock: $!\n";
-        }
         like(block($_[0], 'xml'), qr{<Host\ name="sp\.example\.org">\s*<Path
             \ name="secure"\ authType="shibboleth"\ requireSession="true"/>}x,
             "$_[0]: protects what the test protects");
-        $host->file($_, 'a file') for qw(open.txt secure/file);
-        $host->start;
-        my $ask = sub {
-            my ($path, @more) = @_;
-            return FCNG::HTTP::get($host->{recipe_port}, $path,
-                headers => [Host => 'sp.example.org', @more]);
-        };
-        is($ask->('/open.txt')->{body}, 'a file', "$_[0]: an open file");
-        for my $path ('/secure/file', '/secure/app/x') {
-            my $r = $ask->($path);
-            like("$r->{status} " . $r->header('Location'),
-                qr{^302 https://ds\.example\.org/\?entityID=},
-                "$_[0]: $path needs a session");
+        for my $name (sort keys %class) {
+            my $text = block($_[0], $name);
+            my $lack = $class{$name}->missing;
+            SKIP: {
+                skip $lack, 1 if $lack;
+                subtest "$_[0]: $name" => sub {
+                    shibboleth_protects($name, $text);
+                };
+            }
         }
-        like($ask->('/Shibboleth.sso/Session')->{body},
-            qr/session was not found/, "$_[0]: the responder");
-        $host->finish;
+    },
+
+    'Pages from Markdown: a Filter' => sub {
+        my $missing = FCNG::Programs->missing('markdown');
+        skip $missing, 1 if $missing;
+        my $dir = tmpdir();
+        spew("$dir/markdown.c", block($_[0], 'c'));
+        my ($exit, $out, $err) = run_bounded(60, find_tool('cc'), '-Wall',
+            '-o', "$dir/markdown", "$dir/markdown.c", '-lcmark', '-lfcgi');
+        is("$exit$out$err", '0', "$_[0]: is compiled");
+        my $app = program({ path => "$dir/app.sock" }, "$dir/markdown");
+        my %to = ('unix:/run/markdown.sock' => $app->address);
+        both($_[0], to => \%to, files => { 'a.md' => "A *note*\n",
+                'a.txt' => 'text' },
+            ask => [['/a.md', '200 <p>A <em>note</em></p>'],
+                ['/a.txt', '200 text'], ['/b.md', '404 .*']]);
+        my $wiki = FCNG::App->new(request => sub {
+            my ($r) = @_;
+            my $type = $r->action eq 'page' ? 'markdown' : 'plain';
+            $r->answer("Content-Type: text/$type\r\n\r\nA *page*");
+        });
+        serves([$_[0], 'apache', 1],
+            to => { %to, 'unix:/run/wiki.sock' => $wiki->address },
+            ask => [['/page', '200 <p>A <em>page</em></p>'],
+                ['/other', '200 A \*page\*']]);
     },
 
     'Several servers' => sub {
@@ -282,6 +289,40 @@ my %check = (
             "$_[0]: one of three is answered by the cache");
     },
 );
+
+sub shibboleth_protects {
+    my ($name, $text) = @_;
+    my $dir = tmpdir();
+    my $host = configure($name, $text, { '/run/shibboleth' => $dir });
+    # UseCanonicalName On: the port is ServerName's, too.
+    my $shib = FCNG::Programs->shibboleth(host => 'sp.example.org',
+        http_port => $host->is_apache ? 80 : $host->{recipe_port});
+    for my $program (qw(authorizer responder)) {
+        symlink $shib->{$program} =~ s/^unix://r, "$dir/$program.sock"
+            or die "$dir/$program.sock: $!\n";
+    }
+    $host->file($_, 'a file') for qw(open.txt secure/file);
+    $host->start;
+    my $ask = sub {
+        my ($path, $to) = @_;
+        return FCNG::HTTP::get($host->{recipe_port}, $path,
+            headers => [Host => $to // 'sp.example.org']);
+    };
+    is($ask->('/open.txt')->{body}, 'a file', 'an open file');
+    for my $path ('/secure/file', '/secure/app/x', '/secure/none') {
+        for my $to ('sp.example.org', 'other.example') {
+            my $r = $ask->($path, $to);
+            like("$r->{status} " . ($r->header('Location') // ''),
+                qr{^302 https://ds\.example\.org/\?entityID=},
+                "$path needs a session, asked as $to")
+                or diag($r->{body}, $host->log);
+        }
+    }
+    like($ask->('/Shibboleth.sso/Session')->{body},
+        qr/session was not found/, 'the responder');
+    $host->finish;
+    return;
+}
 
 # A program that makes its socket, or finds it as descriptor 0.
 sub program {

@@ -25,7 +25,7 @@ sub serve {
         $r->finish;
     }) if $r->{role} == 1;
     return $r->at('file', sub {
-        $r->queue($type . uc $r->{file});
+        $r->queue($type . uc $r->data);
         $r->finish;
     }) if $r->{role} == 3;
     return $r->at('ask', sub {

@@ -175,11 +175,17 @@ bool fcng_authz_no_stdin(const fcng_authz_peer *peer)
     return peer->closes >= CLOSES && !peer->is_needed;
 }
 
+bool fcng_authz_undecided(const fcng_authz_peer *peer)
+{
+    return !peer->is_kept && !peer->is_needed;
+}
+
 void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us)
 {
     if (idle_us >= FCNG_POOL_SETTLED_US) {
         return; /* for another reason: it is tired of waiting */
     }
+    peer->is_kept = false;
     if (no_stdin) {
         peer->is_needed = true;
     } else if (peer->closes < CLOSES) {
@@ -189,6 +195,7 @@ void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us)
 
 void fcng_authz_kept(fcng_authz_peer *peer)
 {
+    peer->is_kept = true;
     if (peer->closes < CLOSES) {
         peer->closes = 0;
     }

@@ -15,7 +15,8 @@
  *   u1024     so many bytes, without
  *   params    the parameters as they came, encoded
  *
- * The body is read and dropped; the answer comes after its end.
+ * The body is read and dropped; the answer comes after its end.  An Authorizer
+ * answers when it has its parameters: mod_authnz_fcgi sends it no STDIN.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,6 +24,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +49,7 @@ enum { BEGIN_REQUEST = 1, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT,
 struct request {
     bool under_way;
     bool keep;
+    bool bodiless;            /* an Authorizer's */
     bool announce;            /* Content-Length is sent */
     uint64_t size;
     char *params;             /* to be echoed, or NULL */
@@ -62,6 +65,7 @@ struct reply {
 };
 
 struct conn {
+    struct conn *next;        /* of those that are over */
     int fd, epoll;
     bool closing;             /* after what is queued */
     bool blocked;             /* the socket is full */
@@ -266,14 +270,16 @@ static bool record(struct conn *c, int type, uint16_t id, const char *content,
         if (len < 3 || r->under_way || c->count >= IDS - 1)
             return false;
         free(r->params);
-        *r = (struct request){ .under_way = true, .keep = content[2] & 1 };
+        *r = (struct request){ .under_way = true, .keep = content[2] & 1,
+                               .bodiless = content[1] == 2 };
         return true;
     }
     if (!r->under_way)
         return true;
     if (type == PARAMS && len > 0)
         read_params(r, content, len);
-    if ((type == STDIN && len == 0) || type == ABORT_REQUEST)
+    if ((type == (r->bodiless ? PARAMS : STDIN) && len == 0)
+        || type == ABORT_REQUEST)
         answer(c, id);
     return true;
 }
@@ -315,6 +321,20 @@ static bool readable(struct conn *c, bool to_end)
 
 /* --- connections --- */
 
+/* Used again: fresh memory of that size costs more than all the rest. */
+static struct conn *over;
+
+static struct conn *new_conn(void)
+{
+    struct conn *c = over;
+
+    if (c == NULL)
+        return calloc(1, sizeof(*c));
+    over = c->next;
+    memset(c, 0, offsetof(struct conn, reply));
+    return c;
+}
+
 static void drop(struct conn *c)
 {
     for (unsigned i = 0; i < IDS; i++)
@@ -322,7 +342,8 @@ static void drop(struct conn *c)
     for (; c->count > 0; c->count--, c->first = (c->first + 1) % IDS)
         free(c->reply[c->first].params);
     close(c->fd);
-    free(c);
+    c->next = over;
+    over = c;
 }
 
 static void serve(struct conn *c, uint32_t events)
@@ -342,7 +363,7 @@ static void accept_all(int epoll, int listener)
 
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         int on = 1;
-        struct conn *c = calloc(1, sizeof(*c));
+        struct conn *c = new_conn();
         struct epoll_event ev = { EPOLLIN | EPOLLRDHUP | EPOLLET, { c } };
 
         if (c == NULL) {

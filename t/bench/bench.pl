@@ -8,7 +8,8 @@
 #                 when other processes disturb them
 #   SECONDS=1     of one run
 #   REQUESTS=500000   for the growth of memory
-#   ONLY=...      by comma: nginx apache | speed calls growth peak mixed |
+#   ONLY=...      by comma: nginx apache | speed calls growth peak mixed
+#                 filter |
 #                 1k 1k-unannounced 16k 64k post-64k 1k-shared 1k-shared-256
 #                 authorizer
 #
@@ -33,7 +34,7 @@ my $rounds = $ENV{ROUNDS} || 10;
 my $seconds = int($ENV{SECONDS} || 1) || 1;
 my $requests = $ENV{REQUESTS} || 500_000;
 
-my @kinds = qw(speed calls growth peak mixed);
+my @kinds = qw(speed calls growth peak mixed filter);
 my @rows = (
     { name => '1k', what => '1 KiB', path => '1024', rounds => $rounds },
     { name => '1k-unannounced', what => '1 KiB, no length',
@@ -48,7 +49,7 @@ my @rows = (
         of => 'shared', only => 'nginx', clients => 256, bar => 1.4 },
     # A file of 1 KiB, and who may have it.
     { name => 'authorizer', what => 'authorizer, file', path => 'auth/64',
-        only => 'nginx', rounds => $rounds, bar => 1 },
+        rounds => $rounds, bar => { nginx => 1, apache => 2 } },
 );
 
 my %only = map { $_ => 1 } split /[\s,]+/, $ENV{ONLY} // '';
@@ -116,15 +117,40 @@ my %server = (
             $host->server(apache => "<Location \"/builtin\">\n"
                 . "ProxyPass \"$address|fcgi://localhost\" enablereuse=on\n"
                 . "</Location>\n");
+            authorizer_of_apache($host);
         } },
 );
+
+# mod_authnz_fcgi knows TCP alone, so both are asked over TCP.
+sub authorizer_of_apache {
+    my ($host) = @_;
+    my $app = $host->{asked} = application(listen => 'tcp');
+    my $address = $app->address;
+    $host->main(apache => "AuthnzFcgiDefineProvider authn builtin "
+        . "fcgi://$address/\n");
+    $host->server(apache => <<"CONF");
+FastCgiNgPool asked $address
+<Location "/ng/auth">
+    FastCgiNgPass off
+    FastCgiNgAuthorizer asked
+</Location>
+<Location "/builtin/auth">
+    ProxyPass "!"
+    AuthType Basic
+    AuthName builtin
+    AuthnzFcgiCheckAuthnProvider builtin RequireBasicAuth Off UserExpr "x"
+    Require valid-user
+</Location>
+CONF
+}
 
 # Ours is at /ng/, with nothing but the address, and at /shared/ on connections
 # that requests share; the other at /builtin/.
 sub server {
     my ($name, $app, %how) = @_;
     my $host = $server{$name}{class}->new(log_level => 'warn',
-        threads => CLIENTS + 16, load => ['proxy', 'proxy_fcgi'], %how);
+        threads => CLIENTS + 16, load => [qw(proxy proxy_fcgi authn_core
+            authz_user authnz_fcgi)], %how);
     my $address = $app->address;
     $host->file("$_/auth/64", 'x' x 1024) for qw(ng builtin);
     $host->server(nginx => "location /ng/ {\nfastcgi_ng_pass $address;\n}\n"
@@ -135,6 +161,9 @@ sub server {
             . "FastCgiNgPass app\n</Location>\n"
             . "FastCgiNgPool shared $address multiplex=on\n"
             . "<Location \"/shared\">\nFastCgiNgPass shared\n</Location>\n");
+    # Nobody who counts requests looks for .htaccess in each folder.
+    $host->main(apache => '<Directory "' . $host->docroot . "\">\n"
+        . "AllowOverride None\n</Directory>\n");
     $server{$name}{stock}->($host, $address);
     $host->start;
     Measure::pin(0, $host->{pid}, $host->workers);
@@ -175,8 +204,9 @@ sub names {
 sub run {
     my ($host, $app, $variant, $row) = @_;
     my @server = $host->workers;
+    my @apps = map { $_->{pid} } grep { $_ } $app, $host->{asked};
     my $look = sub { { server => Measure::cpu_us(@server), at => time,
-        ours => Measure::cpu_us(@server, $app->{pid}) + Measure::own_us(),
+        ours => Measure::cpu_us(@server, @apps) + Measure::own_us(),
         busy => Measure::busy_us() } };
     my $before = $look->();
     my $run = Measure::load(url => $host->url("/$variant/$row->{path}"),
@@ -314,9 +344,10 @@ sub speed_of {
         show($r);
         bar("$name: requests/s at 1 KiB, ratio", $r->{rate_ratio}, '>=', 1,
             '%.3f') if $row->{name} eq '1k';
+        my $bar = ref $row->{bar} ? $row->{bar}{$name} : $row->{bar};
         bar("$name: requests/s, $row->{what}, ratio", $r->{rate_ratio}, '>=',
-            $row->{bar}, '%.3f')
-            if $row->{bar} && ($row->{bar_of} // $name) eq $name;
+            $bar, '%.3f')
+            if $bar && ($row->{bar_of} // $name) eq $name;
         bar("$name: failed requests at $row->{what}", $r->{bad}, '<=', 0,
             '%d') if $r->{bad};
     }
@@ -391,6 +422,110 @@ sub mixed {
         }
         $host->stop;
     }
+}
+
+# ---- the role Filter ----
+
+# A file of 64 KiB in upper case, each time by the same application: as a
+# Filter, of files and of responses; and as a Responder that reads the file
+# itself.  Apache has a filter of its own that starts a program each time.
+sub filters {
+    my ($name) = @_;
+    my $app = FCNG::Programs->upper(children => CLIENTS + 16);
+    Measure::pin(1, $app->{pid});
+    my $host = $server{$name}{class}->new(log_level => 'warn',
+        threads => CLIENTS + 16, load => ['ext_filter']);
+    my $address = $app->address;
+    my @ways = (qw(filter responder), $host->can('output_filter')
+        ? 'output' : (), $name eq 'apache' ? 'ext' : ());
+    $host->file("$_/64k.txt", 'some text ' x 6553 . 'ending') for @ways;
+    $host->file_filter('/filter/', app => $app);
+    $host->output_filter('/output/', app => $app,
+        options => { output_filter_types => '*' })
+        if $host->can('output_filter');
+    $host->server(nginx => "location /responder/ {\n"
+            . "fastcgi_ng_pass $address;\n}\n",
+        apache => "FastCgiNgPool responder $address\n"
+            . "<Location \"/responder\">\n"
+            . "SetHandler fastcgi-ng:responder\n</Location>\n"
+            . "ExtFilterDefine upper mode=output cmd=\"/usr/bin/tr a-z A-Z\""
+            . "\n<Location \"/ext\">\nSetOutputFilter upper\n"
+            . "</Location>\n");
+    $host->start;
+    Measure::pin(0, $host->{pid}, $host->workers);
+    my @rounds = filter_rounds($host, $app, int(($rounds + 1) / 2), @ways);
+    tell_filters($name, { map { my $way = $_;
+        $way => [map { $_->{$way} } @rounds] } @ways });
+    $host->stop;
+}
+
+# The least disturbed rounds, as rounds() finds them.  What mod_ext_filter
+# starts is nobody's.
+sub filter_rounds {
+    my ($host, $app, $wanted, @ways) = @_;
+    my $quiet = 0;
+    my @all;
+    filter_run($host, $app, $_) for @ways;    # warm
+    while ($quiet < $wanted && @all < 2 * $wanted) {
+        my %round = map { $_ => filter_run($host, $app, $_) }
+            @all % 2 ? reverse @ways : @ways;
+        my ($foreign) = (Measure::range(map { $round{$_}{foreign} }
+            grep { $_ ne 'ext' } @ways))[1];
+        push @all, { %round, foreign => $foreign };
+        $quiet++ if $foreign <= DISTURBED;
+    }
+    my @best = sort { $a->{foreign} <=> $b->{foreign} } @all;
+    note($host->name . ': Filter: other processes disturbed the runs, see '
+        . 'docs/benchmarks.md') if $quiet < $wanted;
+    return @best[0 .. $wanted - 1];
+}
+
+# The processor time is that of the server and of the application.
+sub filter_run {
+    my ($host, $app, $way) = @_;
+    my $path = "/$way/64k.txt";
+    my $body = $host->get($path)->{body};
+    die "bench: $path is no upper case\n" if $body !~ /\ASOME TEXT .*ENDING\z/;
+    my @pids = ($host->workers, $app->{pid});
+    my $look = sub { { cpu => Measure::cpu_us(@pids), at => time,
+        own => Measure::own_us(), busy => Measure::busy_us() } };
+    my $before = $look->();
+    my $run = Measure::load(url => $host->url($path), clients => CLIENTS,
+        seconds => $seconds);
+    my $after = $look->();
+    my %took = map { $_ => $after->{$_} - $before->{$_} } keys %$after;
+    $run->{cpu_us} = $took{cpu} / $run->{requests};
+    $run->{foreign} = ($took{busy} - $took{cpu} - $took{own}) / 1e6
+        / $took{at};
+    return $run;
+}
+
+sub tell_filters {
+    my ($name, $rounds) = @_;
+    my $ratio = sub {
+        my ($way, $to, $what) = @_;
+        return Measure::median(map { $rounds->{$way}[$_]{$what}
+            / $rounds->{$to}[$_]{$what} } 0 .. $#{ $rounds->{$way} });
+    };
+    my %bad;
+    for my $way (sort keys %$rounds) {
+        $bad{$way} += $_->{bad} for @{ $rounds->{$way} };
+        note(sprintf '%s: 64 KiB in upper case, %s: %d requests/s, %.1f us '
+            . 'of server and application', $name, $way, map { my $what = $_;
+            Measure::median(map { $_->{$what} } @{ $rounds->{$way} }) }
+            qw(rate cpu_us));
+        bar("$name: failed requests, $way", $bad{$way}, '<=', 0, '%d')
+            if $bad{$way};
+    }
+    for my $way (grep { $rounds->{$_} } qw(filter output)) {
+        bar("$name: $way, CPU against a Responder",
+            $ratio->($way, 'responder', 'cpu_us'), '<=', 1.5, '%.2f');
+        bar("$name: $way, requests/s against a Responder",
+            $ratio->($way, 'responder', 'rate'), '>=', 0.55, '%.2f');
+    }
+    bar("$name: output, requests/s against mod_ext_filter",
+        $ratio->('output', 'ext', 'rate'), '>=', 10, '%.1f')
+        if $rounds->{ext};
 }
 
 # ---- memory ----
@@ -500,6 +635,10 @@ for my $name (grep { wanted($_, qw(nginx apache)) } qw(nginx apache)) {
     growth($name) if wanted('growth', @kinds);
     peak($name) if wanted('peak', @kinds);
     mixed($name) if wanted('mixed', @kinds);
+    if (wanted('filter', @kinds)) {
+        my $lack = FCNG::Programs->missing('upper');
+        $lack ? note("$name: Filter: $lack") : filters($name);
+    }
 }
 die_unable('no server to measure') if !$measured;
 my $missed = bars();

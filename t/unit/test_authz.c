@@ -252,6 +252,21 @@ static void test_the_record_was_not_the_reason(void **state)
     assert_false(fcng_authz_no_stdin(&silent));
 }
 
+static void test_whether_closes_are_looked_for(void **state)
+{
+    (void)state;
+    fcng_authz_peer peer = { 0 };
+    assert_true(fcng_authz_undecided(&peer));
+    fcng_authz_kept(&peer);
+    assert_false(fcng_authz_undecided(&peer));
+    fcng_authz_closed(&peer, false, FCNG_POOL_SETTLED_US);
+    assert_false(fcng_authz_undecided(&peer));
+    fcng_authz_closed(&peer, false, 0);
+    assert_true(fcng_authz_undecided(&peer));
+    fcng_authz_unanswered(&peer);
+    assert_false(fcng_authz_undecided(&peer));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point57_what_grants),
     cmocka_unit_test(test_point58_every_other_status_denies),
@@ -264,6 +279,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_names_that_meet),
     cmocka_unit_test(test_three_closes_in_a_row),
     cmocka_unit_test(test_the_record_was_not_the_reason),
+    cmocka_unit_test(test_whether_closes_are_looked_for),
 };
 
 UNIT_MAIN(tests)

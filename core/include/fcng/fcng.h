@@ -440,13 +440,19 @@ bool fcng_authz_meet(fcng_str a, fcng_str b);
 typedef struct fcng_authz_peer {
     uint8_t closes; /* private: in a row */
     bool is_needed; /* private: the record was left out in vain */
+    bool is_kept;   /* private: questions follow each other */
 } fcng_authz_peer;
 
 /* Whether the next question goes without the record. */
 bool fcng_authz_no_stdin(const fcng_authz_peer *peer);
 
+/* Whether a close is to be noticed when it happens: it is not known yet what
+   the application makes of a question's end. */
+bool fcng_authz_undecided(const fcng_authz_peer *peer);
+
 /* The application has closed a kept connection |idle_us| microseconds after
-   its answer to a question; |no_stdin| as that was sent. */
+   its answer to a question; |no_stdin| as that was sent.  Not for connections
+   that requests share: there another one may be the reason. */
 void fcng_authz_closed(fcng_authz_peer *peer, bool no_stdin, uint64_t idle_us);
 
 /* It has answered another question on a kept connection. */

@@ -128,7 +128,7 @@ sub has_counters {
     my ($self) = @_;
     return !$self->{stock} && !$self->{no_counters}
         && "$self->{main_text}$self->{server_text}"
-            =~ /fastcgi_ng_pass|FastCgiNgPool/;
+            =~ /fastcgi_ng_(?:pass|file_filter|output_filter) |FastCgiNgPool/;
 }
 
 # What the counters say of each address that is not over: no request is under

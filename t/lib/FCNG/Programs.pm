@@ -35,6 +35,10 @@ sub missing {
     if ($what eq 'upper') {
         return built(apps() . '/upper') ? undef : 'libfcgi missing';
     }
+    if ($what eq 'markdown') {
+        return built(apps() . '/markdown') ? undef
+            : 'libfcgi or libcmark missing';
+    }
     if ($what eq 'fast') {
         return built(apps() . '/fast') ? undef : 'C compiler missing';
     }
@@ -201,6 +205,15 @@ sub upper {
     my $self = $class->prepare(%how);
     $self->{command} = [apps() . '/upper',
         $self->{path} // ":$self->{port}", $self->{children} // 8];
+    return $self->start;
+}
+
+# One that makes HTML of Markdown.
+sub markdown {
+    my ($class, %how) = @_;
+    my $self = $class->prepare(%how);
+    $self->{command} = [apps() . '/markdown',
+        $self->{path} // ":$self->{port}"];
     return $self->start;
 }
 

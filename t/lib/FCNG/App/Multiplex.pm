@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # A connection on which the scripted application serves several requests at a
-# time.  The callback gets each request when its body has ended (a Filter's, when
-# its file has, $r->{file}), and returns at once; what it has to say later it
-# says by
+# time.  The callback gets each request when its body has ended (a Filter's,
+# when its data has), and returns at once; what it has to say later it says by
 #
 #   $r->queue($bytes)       STDOUT, in records of 16 KiB, one of each request
 #                           in turn
@@ -97,7 +96,7 @@ sub take {
         $self->{code}->($r) if $r->{role} != FCNG::Wire::FILTER;
     }
     elsif ($type == FCNG::Wire::T_DATA) {
-        $r->{file} .= $in->{content};
+        $r->{collected_data} .= $in->{content};
         return if length $in->{content} || $r->{data_ended}++;
         $self->{code}->($r);
     }

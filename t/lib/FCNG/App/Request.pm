@@ -98,7 +98,7 @@ sub read_data {
 
 sub data {
     my ($self) = @_;
-    my $data = '';
+    my $data = $self->{collected_data} // '';
     while (defined(my $piece = $self->read_data)) {
         $data .= $piece;
     }

@@ -270,6 +270,21 @@ sub file_filter {
     return $self;
 }
 
+# Files through a Filter application, or original => an application's
+# responses, or whatever apache => names.
+sub output_filter {
+    my ($self, $path, %how) = @_;
+    my ($pool, $text) = $self->directives(%how);
+    $text = "FastCgiNgPass @{[$self->pool_of($how{original})]}\n$text"
+        if $how{original};
+    $self->addresses(app => $how{original}) if $how{original};
+    (my $place = $path) =~ s{(?<=.)/$}{};
+    $self->{server_text} .= "<Location \"$place\">\n"
+        . "AddType text/html .html\nFastCgiNgOutputFilter $pool\n"
+        . "$text</Location>\n";
+    return $self;
+}
+
 sub files {
     my ($self, $suffix, %how) = @_;
     my ($pool, $text) = $self->directives(%how);

@@ -181,6 +181,20 @@ sub file_filter {
     return $self;
 }
 
+# Files through a Filter application, or original => an application's
+# responses.
+sub output_filter {
+    my ($self, $path, %how) = @_;
+    my $text = $self->directives(%how);
+    $text =~ s/fastcgi_ng_pass /fastcgi_ng_output_filter /;
+    if ($how{original}) {
+        my ($address) = $self->addresses(app => $how{original});
+        $text .= "fastcgi_ng_pass $address;\nfastcgi_ng_mount on;\n";
+    }
+    $self->{server_text} .= "location $path {\n$text}\n";
+    return $self;
+}
+
 # Files behind an authorizer.
 sub protect {
     my ($self, $path, %how) = @_;
