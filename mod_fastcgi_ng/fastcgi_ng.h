@@ -527,8 +527,8 @@ fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
    holds then. */
 void fastcgi_ng_task_run(fastcgi_ng_task_t *task);
 /* The same in steps: go() is false when the data that there is was taken and
-   more is needed.  cancel() gives back what a task holds that is not over; end() what any
-   holds at last. */
+   more is needed.  cancel() gives back what a task holds that is not over;
+   end() what any holds at last. */
 void fastcgi_ng_task_begin(fastcgi_ng_task_t *task);
 bool fastcgi_ng_task_go(fastcgi_ng_task_t *task);
 void fastcgi_ng_task_cancel(fastcgi_ng_task_t *task);
