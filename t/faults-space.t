@@ -17,6 +17,7 @@ plan skip_all => $missing if $missing;
 
 my $body = random_bytes(3 << 20);
 my $large = random_bytes(24 << 20);
+my ($app, $failing);
 
 # A body that has to be kept: its length is not known, or it is not read while
 # the response fills all buffers, or nginx reads it whole.
@@ -25,12 +26,16 @@ sub kept_body {
     return $host->post('/app/count', $body, chunked => 1, seconds => 20);
 }
 
-# A response that the client does not read at first.
+# A response that the client does not read until all of it has been sent, or
+# there was no space for it.
 sub kept_response {
     my ($host, $path) = @_;
+    $app->forget;
     my $client = $host->client;
     $client->send(FCNG::HTTP::head('GET', $path // '/app/large', close => 1));
-    select undef, undef, undef, 1;
+    select undef, undef, undef, 0.5;
+    wait_until(5, sub { $failing->writes > 0
+        || (() = $app->events('sent')) > 0 });
     my $r = $client->response(seconds => 20);
     $client->close;
     return $r;
@@ -74,8 +79,8 @@ my @cases = (
 
 FCNG::Hosts->each(log_level => 'info', sub {
     my ($host) = @_;
-    my $failing = FCNG::Failing->new($host);
-    my $app = FCNG::App->new(quiet => 1, request => sub {
+    $failing = FCNG::Failing->new($host);
+    $app = FCNG::App->new(quiet => 1, request => sub {
         my ($r) = @_;
         if ($r->action eq 'echo') {
             $r->out("Content-Type: text/plain\r\n\r\n");
@@ -86,8 +91,10 @@ FCNG::Hosts->each(log_level => 'info', sub {
         }
         my $size = length $r->body;
         my $action = $r->action;
-        $r->text($action =~ /^(?:large|direct)$/ ? 'y' x (8 << 20) : "$size",
+        my $is_large = $action =~ /^(?:large|direct)$/;
+        $r->text($is_large ? 'y' x (8 << 20) : "$size",
             $action eq 'direct' ? ('X-Accel-Buffering' => 'no') : ());
+        $r->note('sent') if $is_large;
     });
     $host->location('/app/', app => $app, pool => { idle_timeout => '50ms' });
     $host->location('/shared/app/', app => $app,
