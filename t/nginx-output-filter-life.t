@@ -152,6 +152,11 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     is(sha256_hex($r->{out}), $upper, 'compressed');
     like($r->{err}, qr/Content-Encoding: gzip/, 'indeed');
 
+    $r = curl('--compressed', '--limit-rate', '4M',
+        $host->url('/threads/large.html?f=twice'));
+    is(substr($r->{out}, 500_000 + 2 * length $large), sha256_hex($large),
+        'for a slow client, from a temporary file');
+
     # ---- many at once
     for my $place (qw(mux few p)) {
         my @clients = map { $host->client } 1 .. 12;

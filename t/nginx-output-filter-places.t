@@ -151,6 +151,8 @@ CONF
     # ---- what was taken from the request is back behind a redirect
     $r = $host->get('/o/inside', headers => [Range => 'bytes=0-1']);
     is("$r->{status} $r->{body}", '206 a ', 'a range of a file behind it');
+    $r = $host->get('/page/a.html?dies', headers => [Range => 'bytes=0-1']);
+    is("$r->{status} $r->{body}", '206 so', "and of an error's page");
     $r = $host->get('/offo/x', @range);
     my ($env) = map { $_->{env} } ($origin->events('request'))[-1];
     is($env->{HTTP_IF_NONE_MATCH}, '"o"', 'nothing is taken without filter');
