@@ -595,10 +595,15 @@ char *ngx_http_fastcgi_ng_set_output_max(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_fastcgi_ng_set_output_on_error(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
+/* output_taken.c */
+ngx_int_t ngx_http_fastcgi_ng_output_init(ngx_conf_t *cf);
+void ngx_http_fastcgi_ng_put_back(ngx_http_request_t *r, ngx_uint_t range);
+ngx_uint_t ngx_http_fastcgi_ng_filter_has_failed(ngx_http_request_t *r);
+ngx_int_t ngx_http_fastcgi_ng_filter_fails(ngx_http_request_t *r);
+
 /* output_filter.c */
 extern ngx_module_t  ngx_http_fastcgi_ng_top_filter_module;
 extern ngx_module_t  ngx_http_fastcgi_ng_body_filter_module;
-ngx_int_t ngx_http_fastcgi_ng_output_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_fastcgi_ng_output_send_header(ngx_http_request_t *r);
 
 /* output_request.c */

@@ -2,9 +2,9 @@
 /*
  * Any response through a Filter application (Spec 6.4).  Three places:
  *
- *   PRECONTENT   what asks for a part of the response, for none, or for an
- *                encoded one is taken from the request: who answers would do
- *                so for the original
+ *   PRECONTENT   what asks for less than the whole response is taken from
+ *                the request: who answers would do so for the original
+ *                (output_taken.c)
  *   TOP          the first filter but for slice: what becomes of a response
  *   BODY         the last one that sees a page assembled, behind SSI and the
  *                subrequests of others, before gzip, ranges and HTTP
@@ -20,21 +20,6 @@
 
 
 #include "ngx_http_fastcgi_ng_module.h"
-
-
-/* What was taken from a request: lives over internal redirects. */
-typedef struct {
-    ngx_list_t                       headers;
-    ngx_table_elt_t                 *host;
-    ngx_table_elt_t                 *range;
-    ngx_table_elt_t                 *if_range;
-#if (NGX_HTTP_GZIP)
-    ngx_table_elt_t                 *accept_encoding;
-#endif
-    unsigned                         taken:1;
-    unsigned                         put_aside:1;  /* the pointers */
-    unsigned                         failed:1;     /* no second filter */
-} ngx_http_fastcgi_ng_taken_t;
 
 
 static ngx_int_t ngx_http_fastcgi_ng_top_init(ngx_conf_t *cf);
@@ -107,252 +92,6 @@ static ngx_http_output_header_filter_pt  ngx_http_fastcgi_ng_next_top_header;
 static ngx_http_output_body_filter_pt    ngx_http_fastcgi_ng_next_top_body;
 static ngx_http_output_header_filter_pt  ngx_http_fastcgi_ng_next_header;
 static ngx_http_output_body_filter_pt    ngx_http_fastcgi_ng_next_body;
-
-
-/* names of fields that ask for something else than the whole original, the
-   first of them whatever the method */
-static ngx_str_t  ngx_http_fastcgi_ng_asking[] = {
-    ngx_string("accept-encoding"),
-    ngx_string("range"),
-    ngx_string("request-range"),
-    ngx_string("if-range"),
-    ngx_string("if-match"),
-    ngx_string("if-none-match"),
-    ngx_string("if-modified-since"),
-    ngx_string("if-unmodified-since"),
-    ngx_null_string
-};
-
-
-/* PRECONTENT */
-
-static void
-ngx_http_fastcgi_ng_taken_cleanup(void *data)
-{
-    /* marks the record: see taken_find */
-}
-
-
-static ngx_http_fastcgi_ng_taken_t *
-ngx_http_fastcgi_ng_taken_find(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_fastcgi_ng_taken_cleanup) {
-            return cln->data;
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_http_fastcgi_ng_taken_t *
-ngx_http_fastcgi_ng_taken_get(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_fastcgi_ng_taken_t  *taken;
-
-    taken = ngx_http_fastcgi_ng_taken_find(r);
-
-    if (taken) {
-        return taken;
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_fastcgi_ng_taken_t));
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_http_fastcgi_ng_taken_cleanup;
-    ngx_memzero(cln->data, sizeof(ngx_http_fastcgi_ng_taken_t));
-
-    return cln->data;
-}
-
-
-static ngx_uint_t
-ngx_http_fastcgi_ng_is_asking(ngx_http_request_t *r, ngx_table_elt_t *h)
-{
-    ngx_str_t  *name;
-
-    for (name = ngx_http_fastcgi_ng_asking; name->len; name++) {
-
-        if (h->key.len == name->len
-            && ngx_strncasecmp(h->key.data, name->data, name->len) == 0)
-        {
-            /* else a condition says what may be done, not what is sent */
-
-            return name == ngx_http_fastcgi_ng_asking
-                   || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-        }
-    }
-
-    return 0;
-}
-
-
-/* A list without them: who sends requests on looks at no mark of an element,
-   and reads the list only.  nginx's own pointers to If-* stay. */
-
-static ngx_int_t
-ngx_http_fastcgi_ng_take(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_taken_t *taken)
-{
-    ngx_list_t        list;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
-
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    taken->headers = r->headers_in.headers;
-    taken->host = r->headers_in.host;
-
-    for (part = &taken->headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (ngx_http_fastcgi_ng_is_asking(r, &h[i])) {
-                continue;
-            }
-
-            copy = ngx_list_push(&list);
-            if (copy == NULL) {
-                return NGX_ERROR;
-            }
-
-            *copy = h[i];
-
-            if (&h[i] == taken->host) {
-                r->headers_in.host = copy;
-            }
-        }
-    }
-
-    r->headers_in.headers = list;
-
-    if (r->headers_in.headers.last == &list.part) {
-        r->headers_in.headers.last = &r->headers_in.headers.part;
-    }
-
-    taken->taken = 1;
-
-    taken->range = r->headers_in.range;
-    taken->if_range = r->headers_in.if_range;
-
-    r->headers_in.range = NULL;
-    r->headers_in.if_range = NULL;
-
-#if (NGX_HTTP_GZIP)
-    /* gzip_static asks by this pointer */
-    taken->accept_encoding = r->headers_in.accept_encoding;
-    r->headers_in.accept_encoding = NULL;
-#endif
-
-    taken->put_aside = 1;
-
-    return NGX_OK;
-}
-
-
-/* For the filters behind us.  Ranges are for a response that is not filtered
-   only: subrequests inherit what is asked for. */
-
-static void
-ngx_http_fastcgi_ng_put_back(ngx_http_request_t *r,
-    ngx_http_fastcgi_ng_taken_t *taken, ngx_uint_t range)
-{
-    if (!taken->put_aside) {
-        return;
-    }
-
-    taken->put_aside = 0;
-
-    if (range) {
-        r->headers_in.range = taken->range;
-        r->headers_in.if_range = taken->if_range;
-    }
-
-#if (NGX_HTTP_GZIP)
-    r->headers_in.accept_encoding = taken->accept_encoding;
-    r->gzip_tested = 0;
-    r->gzip_ok = 0;
-#endif
-}
-
-
-static ngx_int_t
-ngx_http_fastcgi_ng_precontent_handler(ngx_http_request_t *r)
-{
-    ngx_http_fastcgi_ng_taken_t     *taken;
-    ngx_http_fastcgi_ng_loc_conf_t  *conf;
-
-    if (r != r->main) {
-        return NGX_DECLINED;
-    }
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
-    taken = ngx_http_fastcgi_ng_taken_find(r);
-
-    if (taken && taken->taken) {
-        /* another location, which may have no filter */
-
-        taken->put_aside = 1;
-        ngx_http_fastcgi_ng_put_back(r, taken, 1);
-
-        taken->taken = 0;
-
-        r->headers_in.headers = taken->headers;
-        r->headers_in.host = taken->host;
-    }
-
-    if (conf->output == NULL) {
-        return NGX_DECLINED;
-    }
-
-    taken = ngx_http_fastcgi_ng_taken_get(r);
-
-    if (taken == NULL || ngx_http_fastcgi_ng_take(r, taken) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_DECLINED;
-}
-
-
-/* Behind try_files: when the location is the one that answers. */
-
-ngx_int_t
-ngx_http_fastcgi_ng_output_init(ngx_conf_t *cf)
-{
-    size_t                      n;
-    ngx_array_t                *handlers;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    /* they run from the last to the first */
-
-    handlers = &cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers;
-    n = handlers->nelts;
-
-    if (ngx_array_push(handlers) == NULL) {
-        return NGX_ERROR;
-    }
-
-    h = handlers->elts;
-
-    ngx_memmove(&h[1], &h[0], n * sizeof(ngx_http_handler_pt));
-    h[0] = ngx_http_fastcgi_ng_precontent_handler;
-
-    return NGX_OK;
-}
 
 
 /* TOP: a response begins */
@@ -433,16 +172,13 @@ static ngx_int_t
 ngx_http_fastcgi_ng_output_failed(ngx_http_request_t *r, ngx_int_t status,
     ngx_uint_t retry_after)
 {
-    ngx_table_elt_t              *h;
-    ngx_http_fastcgi_ng_taken_t  *taken;
-
-    taken = ngx_http_fastcgi_ng_taken_get(r);
-    if (taken == NULL) {
-        return NGX_ERROR;
-    }
+    ngx_table_elt_t  *h;
 
     /* the error's page may have the status 200 */
-    taken->failed = 1;
+
+    if (ngx_http_fastcgi_ng_filter_fails(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_memzero(r->ctx, sizeof(void *) * ngx_http_max_module);
     ngx_http_clean_header(r);
@@ -521,27 +257,16 @@ static ngx_int_t
 ngx_http_fastcgi_ng_top_main_header(ngx_http_request_t *r)
 {
     ngx_uint_t                       filtered;
-    ngx_http_fastcgi_ng_taken_t     *taken;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_fastcgi_ng_module);
-    taken = ngx_http_fastcgi_ng_taken_find(r);
 
-    filtered = !(taken && taken->failed)
-               && ngx_http_fastcgi_ng_to_be_filtered(r, conf);
+    filtered = ngx_http_fastcgi_ng_to_be_filtered(r, conf)
+               && !ngx_http_fastcgi_ng_filter_has_failed(r);
 
-    if (taken) {
-        ngx_http_fastcgi_ng_put_back(r, taken, !filtered);
-    }
+    ngx_http_fastcgi_ng_put_back(r, !filtered);
 
     if (!filtered) {
-        return ngx_http_fastcgi_ng_next_top_header(r);
-    }
-
-    if (r->method == NGX_HTTP_HEAD) {
-        ngx_http_fastcgi_ng_no_range(r);
-        ngx_http_fastcgi_ng_bare_head(r);
-
         return ngx_http_fastcgi_ng_next_top_header(r);
     }
 
@@ -551,6 +276,13 @@ ngx_http_fastcgi_ng_top_main_header(ngx_http_request_t *r)
         return conf->output_on_error == NGX_HTTP_FASTCGI_NG_PASS
                ? ngx_http_fastcgi_ng_next_top_header(r)
                : ngx_http_fastcgi_ng_output_failed(r, NGX_HTTP_BAD_GATEWAY, 0);
+    }
+
+    if (r->method == NGX_HTTP_HEAD) {
+        ngx_http_fastcgi_ng_no_range(r);
+        ngx_http_fastcgi_ng_bare_head(r);
+
+        return ngx_http_fastcgi_ng_next_top_header(r);
     }
 
     return ngx_http_fastcgi_ng_output_begin(r, conf);
@@ -642,7 +374,7 @@ ngx_http_fastcgi_ng_top_body(ngx_http_request_t *r, ngx_chain_t *in)
     /* as the result of the last call it is the request's */
 
     if (rc == NGX_ERROR || ctx->state != NGX_HTTP_FASTCGI_NG_DROP || !ctx->over
-        || r->postponed || r->connection->data != r)
+        || r->postponed || r->buffered || r->connection->data != r)
     {
         return rc;
     }

@@ -228,10 +228,11 @@ my %check = (
             my $type = $r->action eq 'page' ? 'markdown' : 'plain';
             $r->answer("Content-Type: text/$type\r\n\r\nA *page*");
         });
-        serves([$_[0], 'apache', 1],
+        my $title = $_[0];
+        serves([$title, $_, 1],
             to => { %to, 'unix:/run/wiki.sock' => $wiki->address },
             ask => [['/page', '200 <p>A <em>page</em></p>'],
-                ['/other', '200 A \*page\*']]);
+                ['/other', '200 A \*page\*']]) for qw(apache nginx);
     },
 
     'Several servers' => sub {

@@ -85,12 +85,14 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
         $r->queue($html . uc $r->data);
         $r->finish;
     });
-    for (qw(p small off threads mux few limited)) {
+    for (qw(p small off threads mux few limited pass)) {
         $host->file("$_/a.html", 'a page');
         $host->file("$_/large.html", $large);
     }
     my ($o) = $host->addresses(app => $origin);
-    $host->main(nginx => 'types { text/html html; }');
+    $host->main(nginx => "types { text/html html; }\nlog_format filter '"
+        . '$fastcgi_ng_pool $fastcgi_ng_app_status $fastcgi_ng_queue_time '
+        . "\$status';");
     $host->server(nginx => "send_timeout 1s;\n"
         . "location /part/ { fastcgi_ng_pass $o; fastcgi_ng_mount on; }");
     $host->output_filter('/p/', app => $app);
@@ -112,6 +114,14 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     $host->output_filter('/ssipass/', app => $app, original => $origin,
         options => { output_filter_on_error => 'pass',
             output_filter_max_size => '100k' }, nginx => "ssi on;\n");
+    $host->output_filter('/pass/', app => $app,
+        options => { output_filter_on_error => 'pass' });
+    $host->output_filter('/ssifail/', app => $app, original => $origin,
+        options => { output_filter_max_size => '100k' },
+        nginx => "ssi on;\n");
+    $host->output_filter('/logged/', app => $app, nginx =>
+        'alias ' . $host->docroot . "/p/;\naccess_log "
+        . $host->dir . "/logs/filter.log filter;\n");
     $host->output_filter('/timed/', app => $app, nginx =>
         'alias ' . $host->docroot . '/p/;',
         options => { request_timeout => '1s' });
@@ -142,6 +152,11 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     is(sha256_hex($r->{out}), $upper, 'compressed');
     like($r->{err}, qr/Content-Encoding: gzip/, 'indeed');
 
+    $r = curl('--compressed', '--limit-rate', '4M',
+        $host->url('/threads/large.html?f=twice'));
+    is(substr($r->{out}, 500_000 + 2 * length $large), sha256_hex($large),
+        'for a slow client, from a temporary file');
+
     # ---- many at once
     for my $place (qw(mux few p)) {
         my @clients = map { $host->client } 1 .. 12;
@@ -165,6 +180,16 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     is($r->{out}, 502, 'none is 502');
     $r = curl(@h2, '-I', "$url/p/a.html");
     is($r->{exit}, 0, 'HEAD');
+    for my $way ([$host->url(''), 'HTTP/1.1'], [$url, @h2]) {
+        my ($base, @how) = @$way;
+        @how = () if $how[0] eq 'HTTP/1.1';
+        my @slowly = (@how, '--limit-rate', '4M');
+        $r = curl(@slowly, "$base/p/large.html");
+        is(sha256_hex($r->{out}), $upper, "a slow client: @how");
+        $r = curl(@slowly, "$base/pass/large.html?f=dies");
+        is(sha256_hex($r->{out}), sha256_hex($large),
+            "that gets the original: @how");
+    }
     SKIP: {
         skip 'nghttp missing', 1 if !find_tool('nghttp');
         $r = nghttp('-n', '-m', 6, "$url/p/large.html",
@@ -181,8 +206,16 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
         'a part that fails is part of the page');
     $r = $host->get('/ssipass/largepage');
     ok($r->{body} eq "(part)$large", 'a page too large behind its part');
+    $r = $host->get('/ssifail/largepage');
+    is($r->{status}, 502, 'which fails');
+    unlike($r->{body}, qr/part/i, 'without a word of it');
     $r = $host->get('/ssipass/x?f=dies');
     is($r->{body}, 'part', 'the original, SSI and all');
+
+    $host->get('/logged/a.html');
+    my $log = $host->dir . '/logs/filter.log';
+    ok(wait_until(3, sub { -s $log }), 'a line in the log');
+    is(slurp($log), $app->address . " 0 0.000 200\n", 'tells of the filter');
 
     # ---- clients that leave
     $app->forget;

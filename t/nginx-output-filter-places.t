@@ -13,6 +13,11 @@ sub original {
     my ($r) = @_;
     my $body = $r->body;
     my $path = $r->env('PATH_INFO') // '';
+    if ($path eq '/cut') {
+        $r->out("Content-Type: text/html\r\n\r\nhalf of it");
+        select undef, undef, undef, 0.1;
+        return $r->die_now;
+    }
     my %more = ('/inside' => "X-Accel-Redirect: /plain/a.html\r\n",
         '/filtered' => "X-Accel-Redirect: /s/a.html\r\n");
     return $r->answer(($more{$path} // '') . "Content-Type: text/html\r\n"
@@ -101,16 +106,19 @@ location /cached/ {
     proxy_cache c; proxy_cache_valid 200 1m;
     add_header X-Cache \$upstream_cache_status;
 }
-location /buffered/ { proxy_pass http://127.0.0.1:$inner/; }
+location /buffered/ {
+    proxy_pass http://127.0.0.1:$inner/; proxy_http_version 1.1;
+}
 location /unbuffered/ {
-    proxy_pass http://127.0.0.1:$inner/; proxy_buffering off;
+    proxy_pass http://127.0.0.1:$inner/; proxy_http_version 1.1;
+    proxy_buffering off;
 }
 location /gz/ { gzip_static on; gzip on; gzip_min_length 1; alias $root/s/; }
 location /types/ {
     alias $root/s/; fastcgi_ng_output_filter_types text/css;
 }
 CONF
-    $host->expect(qr/FCNG\d+|rewrite or internal redirection|forbidden/);
+    $host->expect(qr/FCNG\d+|internal redirection|forbidden|prematurely/);
     $host->start;
 
     my $r;
@@ -130,18 +138,21 @@ CONF
         ['/authorized/a.html?no', 403, 'denied'],
         ['/buffered/x', 200, 'ORIGINAL OF /X'],
         ['/unbuffered/x', 200, 'ORIGINAL OF /X'],
+        ['/buffered/cut', 502, undef], ['/unbuffered/cut', 502, undef],
         ['/types/a.html', 200, 'a page']) {
         my ($path, $status, $body) = @$_;
         $r = $host->get($path);
         is($r->{status}, $status, $path);
         is($r->{body}, $body, 'the body') if defined $body;
-        unlike($r->{body}, qr/a page|the index/i, 'nothing of what is not '
+        unlike($r->{body}, qr/a page|the index|half/i, 'nothing of what is not '
             . 'to be had') if !defined $body;
     }
 
     # ---- what was taken from the request is back behind a redirect
     $r = $host->get('/o/inside', headers => [Range => 'bytes=0-1']);
     is("$r->{status} $r->{body}", '206 a ', 'a range of a file behind it');
+    $r = $host->get('/page/a.html?dies', headers => [Range => 'bytes=0-1']);
+    is("$r->{status} $r->{body}", '206 so', "and of an error's page");
     $r = $host->get('/offo/x', @range);
     my ($env) = map { $_->{env} } ($origin->events('request'))[-1];
     is($env->{HTTP_IF_NONE_MATCH}, '"o"', 'nothing is taken without filter');

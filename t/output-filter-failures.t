@@ -169,5 +169,8 @@ FCNG::Hosts->each(needs => 'output_filter', sub {
             '200 ' . sha256_hex($large), "$_: too large, it passes");
     }
     like($host->log, qr/output_?filter_?max_?size/i, 'the log says why');
+    $r = $host->request('HEAD', '/smallpass/large.html');
+    is($r->header('Content-Length'), length $large, 'HEAD is what GET is')
+        if $host->is_nginx;
     is($host->get('/fail/a.html')->{body}, 'HELLO FILTER', 'and all is well');
 });
