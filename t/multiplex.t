@@ -111,7 +111,8 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         many => { multiplex => 'on', max_streams => 4 });
     $host->status_at('/status');
     $host->location("/$_/", app => $app{$_},
-        options => $_ eq 'frozen' ? { read_timeout => '1s' } : {},
+        options => $_ eq 'frozen' ? { read_timeout => '1s',
+            send_timeout => '1s' } : {},
         pool => $words{$_} // { multiplex => 'on' })
         for grep { !/^(?:fails|works|alone)$/ } sort keys %app;
     my @two = map { $_->address } @app{qw(fails works)};
@@ -366,8 +367,13 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     @clients = send_all($host, '/frozen/freeze');
     ok($app{frozen}->wait_event('frozen'), 'and then does not');
     push @clients, send_all($host, '/frozen/text');
-    @got = answers(@clients);
+    my $large = $host->client;
+    $large->send(FCNG::HTTP::head('POST', '/frozen/echo',
+        length => 2_000_000) . 'b' x 2_000_000);
+    $start = time;
+    @got = answers(@clients, $large);
     is($_->{status}, 504, 'whoever is on it times out') for @got;
+    cmp_ok(time - $start, '<', 2.5, 'in time');
     is($host->get('/frozen/text')->{status}, 200, 'the next one is not');
     is(($app{frozen}->counts)[0], 2, 'but on another one');
 
