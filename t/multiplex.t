@@ -86,8 +86,25 @@ sub requests_seen {
     return $app->wait_event('request', count => $count) ? 1 : 0;
 }
 
+# Processes of one request each have nothing to share.
+sub prefork {
+    my ($host) = @_;
+    my $app = application();
+    $host->location('/app/', app => $app, pool => { multiplex => 'on' });
+    $host->start;
+    like($host->log, qr/FastCgiNgPool pool1: multiplex has no effect/,
+        'it is told');
+    my @clients = send_all($host, ('/app/after') x 2);
+    ok(requests_seen($app, 2), 'two requests');
+    is(($app->counts)[0], 2, 'a connection each');
+    $app->open_gate('go');
+    is($_->{body}, 'after', 'each is answered') for answers(@clients);
+}
+
 FCNG::Hosts->each(can => 'multiplexes', sub {
     my ($host) = @_;
+    $host->another('prefork', mpm => 'prefork', workers => 2, \&prefork)
+        if $host->is_apache && $host->reloads;
     my %app = (
         plain => application(),
         many => application(),
