@@ -670,7 +670,8 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
         ms = NO_BELL_MS;
     }
     pfd[0].fd = task->conn != NULL ? task->conn->fd : task->stream->bell.in;
-    pfd[0].events = (short)(POLLIN | (wait->write ? POLLOUT : 0));
+    pfd[0].events = (short)(POLLIN | (wait->write && task->conn != NULL
+                                      ? POLLOUT : 0));
     if (client->fd >= 0 && (wait->client || !client->secondary)) {
         pfd[1].fd = client->fd;
         pfd[1].events = (short)(wait->client ? POLLIN : POLLRDHUP);

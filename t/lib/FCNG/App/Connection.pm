@@ -69,6 +69,7 @@ sub next_record {
 sub send {
     my ($self, $bytes) = @_;
     my $at = 0;
+    return 0 if $self->{closed};
     while ($at < length $bytes) {
         my $n = syswrite $self->{socket}, $bytes, length($bytes) - $at, $at;
         if (!defined $n) {
