@@ -131,12 +131,17 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_http_fastcgi_ng_ctx_t  *ctx = data;
 
     ngx_int_t                      rc;
+    ngx_buf_t                     *params;
     ngx_http_fastcgi_ng_stream_t  *st;
 
     st = ngx_http_fastcgi_ng_stream_create(ctx->request, ctx);
     if (st == NULL) {
         return NGX_ERROR;
     }
+
+    /* nginx rewinds only what it has sent itself, but we start early */
+    params = ctx->request->upstream->request_bufs->buf;
+    params->pos = params->start;
 
     pc->cached = 0;
     pc->connection = &st->connection;

@@ -398,7 +398,9 @@ ngx_http_fastcgi_ng_stream_wake_read(ngx_http_fastcgi_ng_stream_t *st)
 void
 ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st)
 {
-    if (st->write.ready) {
+    /* early: it has nothing to write, and would take the parameters, which
+       have been read, for an empty buffer */
+    if (st->write.ready || st->early) {
         return;
     }
 
@@ -685,10 +687,10 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     c->sent += params->last - params->start;
-    u->request_sent = fcng_request_started(st->fcng);
+    u->request_sent = rc == NGX_AGAIN || fcng_request_started(st->fcng);
 
     if (rc == NGX_AGAIN) {
-        /* nginx goes on when there is room */
+        /* nginx goes on when there is room, with nothing more of its own */
         ngx_add_timer(&st->write, u->conf->send_timeout);
         return;
     }
@@ -1112,7 +1114,8 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
     st->error = err;
     st->state = NGX_HTTP_FASTCGI_NG_FAILED;
 
-    if (st->ctx->reused && !fcng_request_answered(st->fcng)
+    if (st->ctx->reused && st->request->upstream->peer.cached
+        && !fcng_request_answered(st->fcng)
         && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))
     {
         st->stale = 1;
