@@ -17,8 +17,9 @@
 #   FCNG_PRELOAD         LD_PRELOAD for a server built without the sanitizer
 #   FCNG_HOSTS           the hosts to test: apache nginx
 #   FCNG_VALGRIND        1: nginx runs under valgrind
-#   FCNG_CORES           a folder that anyone may write to: children of Apache
-#                        that crash leave a core there (ulimit -c unlimited)
+#   FCNG_CORES           a folder that anyone may write to: processes of a
+#                        server that crash leave a core there (ulimit -c
+#                        unlimited)
 # All paths are absolute.  PATH has the sbin folders.
 
 T ?=

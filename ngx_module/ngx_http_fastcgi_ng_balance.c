@@ -120,11 +120,17 @@ ngx_http_fastcgi_ng_ask(ngx_http_fastcgi_ng_stream_t *st)
         u->state->peer = pc->name;
     }
 
+    if (st->pool) {
+        st->pool->nstreams--;
+    }
+
     st->pool = ngx_http_fastcgi_ng_pool_find(st->conf, pc,
                                              ctx->upstream->pool);
     if (st->pool == NULL) {
         return NGX_ERROR;
     }
+
+    st->pool->nstreams++;
 
     ctx->pool_name = ctx->upstream->original
                      && (ctx->upstream->original->flags

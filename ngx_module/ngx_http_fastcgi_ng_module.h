@@ -483,6 +483,8 @@ struct ngx_http_fastcgi_ng_pool_s {
     fcng_outage                      outage;
     fcng_authz_peer                  authz;          /* of authorizers there */
 
+    ngx_uint_t                       nstreams;       /* that point at it */
+
     unsigned                         so_keepalive:1;
     unsigned                         transparent:1;
     unsigned                         keep_conn:1;

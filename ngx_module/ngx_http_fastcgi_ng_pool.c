@@ -961,8 +961,11 @@ ngx_http_fastcgi_ng_pools_sweep(void)
         pool = *where;
         fcng_pool_get_counts(pool->fcng, &counts);
 
-        if (counts.connections || counts.waiting || pool->running
-            || pool->asking || pool->options.min_idle) {
+        /* a stream outlives its connection: nginx has its response */
+
+        if (counts.connections || counts.waiting || pool->nstreams
+            || pool->running || pool->asking || pool->options.min_idle)
+        {
             where = &pool->next;
             continue;
         }

@@ -349,6 +349,10 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ngx_http_fastcgi_ng_mux_drop(st);
     }
 
+    if (pool) {
+        pool->nstreams--;
+    }
+
     ctx->stream = NULL;
 
     /* what may still look at it must find nothing to do */

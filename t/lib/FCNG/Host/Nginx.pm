@@ -95,11 +95,12 @@ sub write_conf {
         qw(client_body proxy fastcgi uwsgi scgi);
     my $ours = $self->{stock} || $self->{default_temp_path} ? ''
         : "fastcgi_ng_temp_path $dir/tmp/fastcgi_ng;";
+    my $cores = $ENV{FCNG_CORES} ? "working_directory $ENV{FCNG_CORES};\n" : '';
     my $counters = !$self->has_counters ? ''
         : 'location = ' . $self->counters_path . " {\n"
             . "fastcgi_ng_authorizer off;\nfastcgi_ng_status;\n}\n";
     spew("$dir/nginx.conf", <<"CONF");
-${top}daemon off;
+${top}${cores}daemon off;
 master_process on;
 worker_processes $workers;
 pid $dir/nginx.pid;
