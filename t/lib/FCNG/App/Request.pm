@@ -44,16 +44,16 @@ sub action {
     return $path =~ m{([^/]*)$} ? $1 : '';
 }
 
-# The next piece of the body; nothing at its end.  Sets stdin_ended, or
+# The next piece of a stream of that type; nothing at its end.  Sets |ended|, or
 # gone when the host aborted or closed.
-sub read_stdin {
-    my ($self, $seconds) = @_;
-    return if $self->{stdin_ended} || $self->{gone};
+sub read_stream {
+    my ($self, $wanted, $ended, $seconds) = @_;
+    return if $self->{$ended} || $self->{gone};
     while (my $record = $self->{conn}->next_record($seconds)) {
         my $type = $record->{type};
-        if ($type == FCNG::Wire::T_STDIN && $record->{id} == $self->{id}) {
+        if ($type == $wanted && $record->{id} == $self->{id}) {
             return $record->{content} if length $record->{content};
-            $self->{stdin_ended} = 1;
+            $self->{$ended} = 1;
             return;
         }
         if ($type == FCNG::Wire::T_ABORT_REQUEST) {
@@ -66,6 +66,18 @@ sub read_stdin {
     return;
 }
 
+# The body, and behind it a Filter's data.
+sub read_stdin {
+    my ($self, $seconds) = @_;
+    return $self->read_stream(FCNG::Wire::T_STDIN, 'stdin_ended', $seconds);
+}
+
+sub read_data {
+    my ($self, $seconds) = @_;
+    return $self->read_stream(FCNG::Wire::T_DATA, 'data_ended', $seconds);
+}
+
+# All that is left of them.
 sub body {
     my ($self) = @_;
     my $body = $self->{collected} // '';
@@ -73,27 +85,6 @@ sub body {
         $body .= $piece;
     }
     return $body;
-}
-
-# The same of a Filter's DATA, behind STDIN.  Sets data_ended, or gone.
-sub read_data {
-    my ($self, $seconds) = @_;
-    return if $self->{data_ended} || $self->{gone};
-    while (my $record = $self->{conn}->next_record($seconds)) {
-        my $type = $record->{type};
-        if ($type == FCNG::Wire::T_DATA && $record->{id} == $self->{id}) {
-            return $record->{content} if length $record->{content};
-            $self->{data_ended} = 1;
-            return;
-        }
-        if ($type == FCNG::Wire::T_ABORT_REQUEST) {
-            $self->note('abort', id => $record->{id});
-            $self->{gone} = 'abort';
-            return;
-        }
-    }
-    $self->{gone} = $self->{conn}{eof} || 'nothing came';
-    return;
 }
 
 sub data {
