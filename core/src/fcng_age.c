@@ -10,7 +10,7 @@ static bool expired(fcng_pool *pool, const fcng_pool_conn *conn,
     return (now_us - conn->idle_us >= o->idle_timeout_us
             && (o->min_idle == 0 || fcng_ahead_idle(pool) > o->min_idle))
            || pool->nidle > o->max_idle || fcng_pool_over_limit(pool)
-           || fcng_pool_must_give(pool) || fcng_yield_must(pool, now_us);
+           || fcng_pool_must_give(pool) || fcng_yield_one(pool, now_us);
 }
 
 fcng_pool_conn *fcng_pool_expire(fcng_pool *pool, uint64_t now_us)

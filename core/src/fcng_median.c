@@ -62,5 +62,4 @@ void fcng_median_update(fcng_median *m, const uint32_t *sample, uint32_t n)
         n = FCNG_MIN(m->taken, FCNG_SAMPLES);
     }
     m->median = median_of(sample, n);
-    m->at = m->taken;
 }

@@ -10,7 +10,6 @@
 typedef struct fcng_median {
     uint32_t sample[FCNG_SAMPLES];
     uint32_t taken; /* ever */
-    uint32_t at;    /* |taken| when |median| was computed */
     uint32_t median;
 } fcng_median;
 
@@ -19,11 +18,5 @@ void fcng_median_add(fcng_median *m, uint32_t number);
 /* Computes the median of |n| numbers of |sample|, at most FCNG_SAMPLES; or,
    n == 0, of those that were added. */
 void fcng_median_update(fcng_median *m, const uint32_t *sample, uint32_t n);
-
-/* A quarter of the samples is new: the median is to be computed again. */
-static inline bool fcng_median_is_old(const fcng_median *m)
-{
-    return m->at == 0 || m->taken - m->at >= FCNG_SAMPLES / 4;
-}
 
 #endif

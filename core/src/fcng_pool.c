@@ -440,8 +440,9 @@ static bool keep(fcng_pool *pool, const fcng_pool_conn *conn, uint64_t now_us)
     const fcng_pool_options *o = &pool->options;
     return pool->nidle < o->max_idle && !fcng_pool_over_limit(pool)
            && !fcng_pool_too_old(pool, conn, now_us)
-           && !fcng_pool_must_give(pool) && !fcng_yield_must(pool, now_us)
-           && !fcng_seat_is_spare(pool->seat, o, conn->requests == 1, now_us);
+           && !fcng_pool_must_give(pool)
+           && !fcng_seat_is_spare(pool->seat, o, conn->requests == 1, now_us)
+           && !fcng_yield_one(pool, now_us);
 }
 
 bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
@@ -457,7 +458,6 @@ bool fcng_pool_release(fcng_pool *pool, fcng_pool_conn *conn, bool reusable,
         return true;
     }
     detach(pool, conn);
-    fcng_yield_update(pool);
     if (reusable && !conn->retired && keep(pool, conn, now_us)) {
         set_idle(pool, conn, now_us);
         return true;

@@ -19,7 +19,8 @@ struct fcng_pool {
     fcng_pool_options options;
     fcng_links idle;       /* used last in front */
     fcng_links open;       /* busy, with room for another request */
-    fcng_links unproven;   /* busy, new, not one byte received; oldest first */
+    fcng_links unproven;   /* busy, new, not one byte received; first the one
+                              that waits longest for one to be given up */
     fcng_pool_wait *first, *last; /* the queue */
     uint32_t connections;  /* opened or being opened, or being closed */
     uint32_t closing;      /* of these, those that the host is to close */
@@ -37,6 +38,8 @@ struct fcng_pool {
     fcng_sizes *sizes;     /* NULL: nothing was learnt */
     fcng_seat *seat;       /* NULL: this process is alone */
     uint64_t looked_us;    /* when the queue was looked at last */
+    uint64_t yielded_us;   /* when one was given up last */
+    uint64_t told_us;      /* when others heard of a first byte last */
     uint64_t rung_us;      /* the start of a request that others were woken
                               for */
 };
@@ -93,8 +96,13 @@ uint64_t fcng_queue_deadline(const fcng_pool *pool);
 /* --- yield --- */
 
 void fcng_yield_forget(fcng_pool *pool, fcng_pool_conn *conn);
+/* What is usual, from what all processes tell. */
 void fcng_yield_update(fcng_pool *pool);
-bool fcng_yield_must(fcng_pool *pool, uint64_t now_us);
+
+/* A connection is to be given up; the caller does so. */
+bool fcng_yield_one(fcng_pool *pool, uint64_t now_us);
+/* One is to be, or was a moment ago. */
+bool fcng_yield_must(const fcng_pool *pool, uint64_t now_us);
 
 /* Whoever has idle connections is to look at our connection that gets no
    byte: once for each such connection. */

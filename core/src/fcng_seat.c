@@ -170,27 +170,23 @@ void fcng_seat_sweep(fcng_seat *seat, uint64_t now_us)
     }
 }
 
-bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
-                          uint64_t now_us)
+uint64_t fcng_seat_others_unproven(const fcng_seat *seat)
 {
-    if (seat == NULL) {
-        return false;
+    uint64_t oldest = 0;
+    if (seat == NULL || !fcng_bit_any(seat->entry->unproven)) {
+        return 0;
     }
     const fcng_entry *entry = seat->entry;
-    if (!fcng_bit_any(entry->unproven)) {
-        return false;
-    }
     unsigned slot = fcng_bit_next(entry->unproven, 0);
     for (; slot < FCNG_SHARE_SLOTS;
          slot = fcng_bit_next(entry->unproven, slot + 1)) {
         uint64_t since = atomic_load(&entry->cell[slot].unproven_us);
         if (slot != seat->share->slot && since != 0
-            && since + patience_us < now_us) {
-            fcng_share_sweep(seat->share, now_us);
-            return true;
+            && (oldest == 0 || since < oldest)) {
+            oldest = since;
         }
     }
-    return false;
+    return oldest;
 }
 
 /* --- more than is needed --- */

@@ -48,9 +48,8 @@ void fcng_seat_waits(fcng_seat *seat, uint64_t since_us);
 /* Our oldest connection without a byte was used at |since_us|; 0: none. */
 void fcng_seat_unproven(fcng_seat *seat, uint64_t since_us);
 
-/* Some other process' connection got no byte for longer than |patience_us|. */
-bool fcng_seat_must_yield(fcng_seat *seat, uint64_t patience_us,
-                          uint64_t now_us);
+/* The same of the other processes. */
+uint64_t fcng_seat_others_unproven(const fcng_seat *seat);
 
 /*
  * Whether the connection of a request that is over would be one too many: with

@@ -162,8 +162,8 @@ sub server {
             . "FastCgiNgPool shared $address multiplex=on\n"
             . "<Location \"/shared\">\nFastCgiNgPass shared\n</Location>\n");
     # Nobody who counts requests looks for .htaccess in each folder.
-    $host->main(apache => '<Directory "' . $host->docroot . "\">\n"
-        . "AllowOverride None\n</Directory>\n");
+    $host->main(apache => "<Directory \"$_\">\nAllowOverride None\n"
+        . "</Directory>\n") for '/', $host->docroot;
     $server{$name}{stock}->($host, $address);
     $host->start;
     Measure::pin(0, $host->{pid}, $host->workers);

@@ -73,27 +73,11 @@ static void test_only_the_last_ones_count(void **state)
     assert_int_equal(m.median, 9);
 }
 
-static void test_it_is_old_after_a_quarter(void **state)
-{
-    (void)state;
-    fcng_median m = { .taken = 0 };
-    assert_true(fcng_median_is_old(&m));
-    fcng_median_add(&m, 1);
-    fcng_median_update(&m, NULL, 0);
-    for (int i = 1; i < FCNG_SAMPLES / 4; i++) {
-        fcng_median_add(&m, 1);
-        assert_false(fcng_median_is_old(&m));
-    }
-    fcng_median_add(&m, 1);
-    assert_true(fcng_median_is_old(&m));
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_it_is_the_number_in_the_middle),
     cmocka_unit_test(test_order_makes_no_difference),
     cmocka_unit_test(test_of_nothing_it_is_zero),
     cmocka_unit_test(test_only_the_last_ones_count),
-    cmocka_unit_test(test_it_is_old_after_a_quarter),
 };
 
 UNIT_MAIN(tests)

@@ -391,7 +391,7 @@ static void test_idle_ones_go_when_another_got_no_byte(void **state)
     close_all(pool);
 }
 
-static void test_patience_is_twice_the_usual_first_byte(void **state)
+static void test_patience_is_half_as_long_again_as_usual(void **state)
 {
     (void)state;
     fcng_pool_options o = limits();
@@ -409,11 +409,11 @@ static void test_patience_is_twice_the_usual_first_byte(void **state)
         fcng_pool_started(pool, &a, now);
     }
     open_conn(pool, &slow, now);
-    assert_true(fcng_pool_release(pool, &a, true, now + 79 * MS));
+    assert_true(fcng_pool_release(pool, &a, true, now + 59 * MS));
     assert_int_equal(
-        fcng_pool_acquire(pool, NULL, false, now + 79 * MS, &got),
+        fcng_pool_acquire(pool, NULL, false, now + 59 * MS, &got),
         FCNG_POOL_USE);
-    assert_false(fcng_pool_release(pool, &a, true, now + 81 * MS));
+    assert_false(fcng_pool_release(pool, &a, true, now + 61 * MS));
     fcng_pool_remove(pool, &slow);
     close_all(pool);
 }
@@ -436,12 +436,42 @@ static void test_patience_is_the_median_in_any_order(void **state)
         fcng_pool_started(pool, &a, now);
     }
     open_conn(pool, &slow, now);
-    assert_true(fcng_pool_release(pool, &a, true, now + 84 * MS));
+    assert_true(fcng_pool_release(pool, &a, true, now + 64 * MS));
     assert_int_equal(
-        fcng_pool_acquire(pool, NULL, false, now + 84 * MS, &got),
+        fcng_pool_acquire(pool, NULL, false, now + 64 * MS, &got),
         FCNG_POOL_USE);
-    assert_false(fcng_pool_release(pool, &a, true, now + 116 * MS));
+    assert_false(fcng_pool_release(pool, &a, true, now + 84 * MS));
     fcng_pool_remove(pool, &slow);
+    close_all(pool);
+}
+
+/* An application that is slow to accept, but serves all at once, would have
+   nothing but new connections for ever if one that is late cost all others. */
+static void test_one_is_given_up_for_each_that_waits(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn kept[5] = { { 0 } }, late[2] = { { 0 } };
+    for (int i = 0; i < 5; i++) {
+        open_conn(pool, &kept[i], T0);
+        fcng_pool_first_byte(pool, &kept[i], T0);
+    }
+    open_conn(pool, &late[0], T0);
+    open_conn(pool, &late[1], T0 + MS);
+    assert_true(fcng_pool_release(pool, &kept[0], true, T0));
+    assert_false(fcng_pool_release(pool, &kept[1], true, T0 + 6 * MS));
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 6 * MS + 1);
+    assert_false(fcng_pool_release(pool, &kept[2], true, T0 + 7 * MS));
+    assert_true(fcng_pool_release(pool, &kept[3], true, T0 + 8 * MS));
+    /* and one more for each that has waited as long again */
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 11 * MS + 1);
+    assert_ptr_equal(fcng_pool_expire(pool, T0 + 12 * MS), &kept[0]);
+    assert_null(fcng_pool_expire(pool, T0 + 12 * MS));
+    fcng_pool_first_byte(pool, &late[1], T0 + 12 * MS);
+    assert_true(fcng_pool_release(pool, &kept[4], true, T0 + 13 * MS));
+    fcng_pool_remove(pool, &late[0]);
+    assert_true(fcng_pool_release(pool, &late[1], true, T0 + 13 * MS));
     close_all(pool);
 }
 
@@ -821,8 +851,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_limits_below_what_is_in_use),
     cmocka_unit_test(test_law_yield_when_another_got_no_byte),
     cmocka_unit_test(test_idle_ones_go_when_another_got_no_byte),
-    cmocka_unit_test(test_patience_is_twice_the_usual_first_byte),
+    cmocka_unit_test(test_patience_is_half_as_long_again_as_usual),
     cmocka_unit_test(test_patience_is_the_median_in_any_order),
+    cmocka_unit_test(test_one_is_given_up_for_each_that_waits),
     cmocka_unit_test(test_any_life),
     cmocka_unit_test(test_a_deadline_never_stays_in_the_past),
     cmocka_unit_test(test_settled_is_idle_for_a_while_or_new),

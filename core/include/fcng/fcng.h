@@ -942,7 +942,7 @@ typedef struct fcng_pool_conn {
     uint32_t zombies;
     struct fcng_pool_conn *next, *prev;             /* idle or open list */
     struct fcng_pool_conn *fresh_next, *fresh_prev; /* not one byte received */
-    uint64_t opened_us, started_us, idle_us;
+    uint64_t opened_us, started_us, idle_us, unproven_us;
     uint64_t requests;
     uint8_t state;
     bool waits_first_byte;
