@@ -96,6 +96,7 @@ int main(void)
     fastcgi_ng_watch_wake(watch);
     pthread_join(thread[WAKERS], NULL);
     printf("seen: %lu\n", atomic_load(&seen));
+    apr_pool_destroy(pool);
     return 0;
 }
 END

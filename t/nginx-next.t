@@ -22,7 +22,6 @@ FCNG::Hosts->each(only => 'nginx', sub {
             my $body = $r->body;
             my $bad = $name eq 'bad' || $do =~ /^all/;
             if ($do eq 'hold') {
-                # A connection that has answered makes way for nobody.
                 $r->out("Content-Type: text/plain\r\n\r\n");
                 $r->wait_gate('go');
                 $r->out("$name $body");
@@ -89,7 +88,7 @@ FCNG::Hosts->each(only => 'nginx', sub {
         more => ['four', 'next_upstream_tries 4'],
         slowly => ['stalls', 'read_timeout 300ms', 'next_upstream timeout',
             'next_upstream_timeout 500ms'],
-        kept => ['kept', ''],
+        kept => ['kept', 'buffering off'],
         intercept => ['both', 'intercept_errors on'],
     );
     for my $name (sort keys %l) {
@@ -185,8 +184,10 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $_->send(FCNG::HTTP::head('GET', '/kept/hold')) for @clients;
         ok($good->wait_event('request', count => 3 * $_),
             'three at once');
+        # All have answered: a connection without a byte costs another one.
+        is($_->response(part => 1)->{status}, 200, 'begun') for @clients;
         $good->open_gate('go');
-        is($_->response(seconds => 3)->{body}, 'good ', 'answered')
+        is($_->rest(seconds => 3)->{body}, 'good ', 'answered')
             for @clients;
         $_->close for @clients;
         $good->close_gate('go');

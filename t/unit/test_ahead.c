@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "fcng_share.h"
+#include <sys/mman.h>
 
 #define MS 1000ull
 #define SECOND 1000000ull
@@ -27,6 +28,14 @@ static bool is_alive(uint32_t pid, void *ctx)
 static void no_pause(void *ctx)
 {
     (void)ctx;
+}
+
+static void *map(void)
+{
+    void *memory = mmap(NULL, fcng_share_size(), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    return memory;
 }
 
 static fcng_pool_options at_least(uint32_t min_idle)
@@ -146,7 +155,7 @@ static void test_each_process_opens_its_share(void **state)
 {
     (void)state;
     process p[3];
-    void *memory = test_calloc(1, fcng_share_size());
+    void *memory = map();
     start(p, 3, at_least(4), memory);
     for (unsigned i = 0; i < 3; i++) {
         look(&p[i], T0);
@@ -161,7 +170,7 @@ static void test_each_process_opens_its_share(void **state)
     assert_int_equal(row.count[FCNG_COUNT_OPENED], 4);
     assert_int_equal(row.count[FCNG_COUNT_REQUESTS], 0);
     stop(p, 3);
-    test_free(memory);
+    munmap(memory, fcng_share_size());
 }
 
 /* The others are ending, or have no part of it. */
@@ -169,14 +178,14 @@ static void test_what_others_do_not_open_is_opened_later(void **state)
 {
     (void)state;
     process p[3];
-    void *memory = test_calloc(1, fcng_share_size());
+    void *memory = map();
     start(p, 3, at_least(4), memory);
     look(&p[0], T0);
     assert_int_equal(look(&p[0], T0 + SECOND), 2);
     assert_int_equal(look(&p[0], T0 + 2 * SECOND), 2);
     assert_int_equal(look(&p[0], T0 + 3 * SECOND), 0);
     stop(p, 3);
-    test_free(memory);
+    munmap(memory, fcng_share_size());
 }
 
 static void test_failures_are_not_repeated_at_once(void **state)
