@@ -5,7 +5,7 @@
 
 #include <fcng/fcng.h>
 
-#define FCNG_SAMPLES 64
+#define FCNG_SAMPLES 32
 
 typedef struct fcng_median {
     uint32_t sample[FCNG_SAMPLES];

@@ -34,6 +34,7 @@ struct fcng_pool {
     uint64_t calm;         /* kept connections asked for since one was found
                               closed */
     fcng_median first_byte;   /* microseconds that the first one took */
+    uint32_t quickest_us;     /* the least of them on a new connection */
     fcng_mpxs mpxs;        /* without a seat */
     fcng_sizes *sizes;     /* NULL: nothing was learnt */
     fcng_seat *seat;       /* NULL: this process is alone */
@@ -101,7 +102,7 @@ void fcng_yield_update(fcng_pool *pool);
 
 /* A connection is to be given up; the caller does so. */
 bool fcng_yield_one(fcng_pool *pool, uint64_t now_us);
-/* One is to be, or was a moment ago. */
+/* One is to be, or was a moment ago for one that still waits. */
 bool fcng_yield_must(const fcng_pool *pool, uint64_t now_us);
 
 /* Whoever has idle connections is to look at our connection that gets no

@@ -35,10 +35,12 @@ void fcng_yield_update(fcng_pool *pool)
     }
 }
 
+/* Before a kept connection has told, the quickest new one: it waited least. */
 static uint64_t patience(const fcng_pool *pool)
 {
-    uint64_t usual = pool->first_byte.median;
-    return FCNG_MAX(usual + usual / 2, YIELD_MIN_US);
+    uint64_t usual = pool->first_byte.median > 0 ? pool->first_byte.median
+                                                 : pool->quickest_us;
+    return FCNG_MAX(usual + usual / 4, YIELD_MIN_US);
 }
 
 /* When a connection is to be given up for one of ours, and for one of another
@@ -64,8 +66,10 @@ static bool is_overdue(const fcng_pool *pool, uint64_t now_us)
 
 bool fcng_yield_must(const fcng_pool *pool, uint64_t now_us)
 {
+    bool one_waits = pool->unproven.head != NULL
+                     || fcng_seat_others_unproven(pool->seat) != 0;
     return is_overdue(pool, now_us)
-           || now_us < pool->yielded_us + patience(pool);
+           || (one_waits && now_us < pool->yielded_us + patience(pool));
 }
 
 static void append_unproven(fcng_pool *pool, fcng_pool_conn *conn,
@@ -133,11 +137,18 @@ void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
 }
 
 /* What the application takes for a first byte.  On a new connection the wait
-   in its listen queue would count too, so those tell nothing; and others hear
-   of one now and then only, or all processes would write to one place all the
-   time. */
-static void sample(fcng_pool *pool, uint32_t took, uint64_t now_us)
+   in its listen queue counts too, so of those only the quickest is of use; and
+   others hear of one now and then only, or all processes would write to one
+   place all the time. */
+static void sample(fcng_pool *pool, bool is_new, uint32_t took,
+                   uint64_t now_us)
 {
+    if (is_new) {
+        if (pool->quickest_us == 0 || took < pool->quickest_us) {
+            pool->quickest_us = took;
+        }
+        return;
+    }
     fcng_median_add(&pool->first_byte, took);
     if (now_us - pool->told_us >= TELL_EVERY_US) {
         pool->told_us = now_us;
@@ -151,8 +162,9 @@ void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
                           uint64_t now_us)
 {
     uint64_t took = now_us - conn->started_us;
-    if (conn->requests > 1 && conn->streams <= 1) {
-        sample(pool, (uint32_t)FCNG_MIN(took, UINT32_MAX), now_us);
+    if (conn->streams <= 1) {
+        sample(pool, conn->requests <= 1,
+               (uint32_t)FCNG_MIN(took, UINT32_MAX), now_us);
     }
     fcng_yield_forget(pool, conn);
 }

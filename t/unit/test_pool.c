@@ -391,7 +391,7 @@ static void test_idle_ones_go_when_another_got_no_byte(void **state)
     close_all(pool);
 }
 
-static void test_patience_is_half_as_long_again_as_usual(void **state)
+static void test_patience_is_a_quarter_longer_than_usual(void **state)
 {
     (void)state;
     fcng_pool_options o = limits();
@@ -409,11 +409,11 @@ static void test_patience_is_half_as_long_again_as_usual(void **state)
         fcng_pool_started(pool, &a, now);
     }
     open_conn(pool, &slow, now);
-    assert_true(fcng_pool_release(pool, &a, true, now + 59 * MS));
+    assert_true(fcng_pool_release(pool, &a, true, now + 49 * MS));
     assert_int_equal(
-        fcng_pool_acquire(pool, NULL, false, now + 59 * MS, &got),
+        fcng_pool_acquire(pool, NULL, false, now + 49 * MS, &got),
         FCNG_POOL_USE);
-    assert_false(fcng_pool_release(pool, &a, true, now + 61 * MS));
+    assert_false(fcng_pool_release(pool, &a, true, now + 51 * MS));
     fcng_pool_remove(pool, &slow);
     close_all(pool);
 }
@@ -427,7 +427,7 @@ static void test_patience_is_the_median_in_any_order(void **state)
     uint64_t now = T0;
     open_conn(pool, &a, now);
     for (unsigned i = 0; i < 99; i++) { /* 1 ... 99 ms, mixed; of the last
-                                           64 the median is 49 or near */
+                                           32 the median is 49 or near */
         fcng_pool_first_byte(pool, &a, now + (i * 37 % 99 + 1) * MS);
         now += 100 * MS;
         assert_true(fcng_pool_release(pool, &a, true, now));
@@ -436,12 +436,32 @@ static void test_patience_is_the_median_in_any_order(void **state)
         fcng_pool_started(pool, &a, now);
     }
     open_conn(pool, &slow, now);
-    assert_true(fcng_pool_release(pool, &a, true, now + 64 * MS));
+    assert_true(fcng_pool_release(pool, &a, true, now + 50 * MS));
     assert_int_equal(
-        fcng_pool_acquire(pool, NULL, false, now + 64 * MS, &got),
+        fcng_pool_acquire(pool, NULL, false, now + 50 * MS, &got),
         FCNG_POOL_USE);
-    assert_false(fcng_pool_release(pool, &a, true, now + 84 * MS));
+    assert_false(fcng_pool_release(pool, &a, true, now + 74 * MS));
     fcng_pool_remove(pool, &slow);
+    close_all(pool);
+}
+
+/* All are new and late, but the first answer tells what is usual. */
+static void test_the_quickest_new_one_tells_before_any_kept_one(void **state)
+{
+    (void)state;
+    fcng_pool_options o = limits();
+    fcng_pool *pool = fcng_pool_new(NULL, &o);
+    fcng_pool_conn c[3] = { { 0 } };
+    for (int i = 0; i < 3; i++) {
+        open_conn(pool, &c[i], T0);
+    }
+    fcng_pool_first_byte(pool, &c[0], T0 + 50 * MS);
+    assert_true(fcng_pool_release(pool, &c[0], true, T0 + 51 * MS));
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 62 * MS + 501);
+    fcng_pool_first_byte(pool, &c[1], T0 + 60 * MS); /* it has waited */
+    assert_true(fcng_pool_release(pool, &c[1], true, T0 + 60 * MS));
+    assert_int_equal(fcng_pool_deadline(pool), T0 + 62 * MS + 501);
+    fcng_pool_remove(pool, &c[2]);
     close_all(pool);
 }
 
@@ -851,8 +871,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_limits_below_what_is_in_use),
     cmocka_unit_test(test_law_yield_when_another_got_no_byte),
     cmocka_unit_test(test_idle_ones_go_when_another_got_no_byte),
-    cmocka_unit_test(test_patience_is_half_as_long_again_as_usual),
+    cmocka_unit_test(test_patience_is_a_quarter_longer_than_usual),
     cmocka_unit_test(test_patience_is_the_median_in_any_order),
+    cmocka_unit_test(test_the_quickest_new_one_tells_before_any_kept_one),
     cmocka_unit_test(test_one_is_given_up_for_each_that_waits),
     cmocka_unit_test(test_any_life),
     cmocka_unit_test(test_a_deadline_never_stays_in_the_past),

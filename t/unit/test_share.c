@@ -500,9 +500,9 @@ static void test_others_yield_to_one_without_a_byte(void **state)
     open_one(s.pool[1], &b, T0 + 23 * MS);
     fcng_pool_started(s.pool[1], &b, T0 + 23 * MS);
     assert_null(fcng_pool_expire(s.pool[1], T0 + 29 * MS));
-    assert_int_equal(fcng_pool_deadline(s.pool[1]), T0 + 53 * MS + 1);
-    assert_null(fcng_pool_expire(s.pool[0], T0 + 53 * MS));
-    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 54 * MS), &a);
+    assert_int_equal(fcng_pool_deadline(s.pool[1]), T0 + 48 * MS + 1);
+    assert_null(fcng_pool_expire(s.pool[0], T0 + 48 * MS));
+    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 49 * MS), &a);
     fcng_pool_remove(s.pool[1], &b);
     finish(&s);
 }
@@ -520,14 +520,14 @@ static void test_the_more_patient_look_again(void **state)
     assert_int_equal(fcng_pool_acquire(s.pool[0], NULL, false, T0, &got),
                      FCNG_POOL_USE);
     fcng_pool_started(s.pool[0], got, T0);
-    fcng_pool_first_byte(s.pool[0], got, T0 + 20 * MS); /* its patience: 30 */
+    fcng_pool_first_byte(s.pool[0], got, T0 + 20 * MS); /* its patience: 25 */
     assert_true(fcng_pool_release(s.pool[0], got, true, T0 + 21 * MS));
     assert_int_equal(fcng_pool_deadline(s.pool[0]), T0 + 1021 * MS);
     open_one(s.pool[1], &b, T0 + 21 * MS);
     fcng_pool_started(s.pool[1], &b, T0 + 21 * MS);
     assert_null(fcng_pool_expire(s.pool[0], T0 + 27 * MS));
-    assert_int_equal(fcng_pool_deadline(s.pool[0]), T0 + 51 * MS + 1);
-    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 51 * MS + 1), &a);
+    assert_int_equal(fcng_pool_deadline(s.pool[0]), T0 + 46 * MS + 1);
+    assert_ptr_equal(fcng_pool_expire(s.pool[0], T0 + 46 * MS + 1), &a);
     fcng_pool_remove(s.pool[1], &b);
     finish(&s);
 }
