@@ -7,25 +7,34 @@ use strict;
 use warnings;
 use Bench;
 use Measure;
-use POSIX ();
 use Servers;
 use Time::HiRes qw(sleep);
 
-# Small responses while large ones of the same application are under way, on
-# connections of their own, in one pool that shares, which learns of the large
-# ones, and with only the small ones in it.
+# Each way: where the small ones and the large ones go.  On connections of
+# their own; in one pool that shares, which learns what is large and keeps it
+# apart; in that pool, and each large one in a folder of its own, so that
+# nothing can be learnt and all truly share; the large ones not in that pool.
+my @ways = (
+    { name => 'alone', small => 'ng', large => 'ng' },
+    { name => 'learnt', small => 'shared', large => 'shared' },
+    { name => 'sharing', small => 'shared', large => 'shared',
+        new_folder => 1 },
+    { name => 'apart', small => 'shared', large => 'ng' },
+);
+
+# The small ones while the large ones are under way; both count for |used|.
 sub beside {
-    my ($host, $small, $large) = @_;
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        eval { Measure::load(url => $host->url("/$large/" . MIB),
-            clients => 4, seconds => $Bench::seconds + 2) };
-        POSIX::_exit(0);
-    }
+    my ($host, $way) = @_;
+    my $large = Measure::load_beside(clients => 4,
+        url => $host->url("/$way->{large}/" . MIB),
+        seconds => $Bench::seconds + 10, new_folder => $way->{new_folder});
     sleep 0.7;
-    my $run = Measure::load(url => $host->url("/$small/1024"), clients => 16,
-        seconds => $Bench::seconds);
-    waitpid $pid, 0;
+    Servers::used($host, $way->{small});
+    my $run = Measure::load(url => $host->url("/$way->{small}/1024"),
+        clients => 16, seconds => $Bench::seconds);
+    $run->{used} = Servers::used($host, $way->{small});
+    $run->{large} = Measure::end_load($large);
+    $run->{bad} += $run->{large}{bad};
     return $run;
 }
 
@@ -35,29 +44,39 @@ sub measure {
         my ($what, $in_turn) = @$how;
         my $app = application(in_turn => $in_turn);
         my $host = server($name, $app);
-        my %rate;
-        my @ways = (['ng', 'ng'], ['shared', 'shared'], ['shared', 'ng']);
+        my %runs;
         for my $round (1 .. Bench::half()) {
-            for my $way ($round % 2 ? @ways : reverse @ways) {
-                push @{ $rate{"@$way"} }, beside($host, @$way)->{rate};
-            }
+            push @{ $runs{$_->{name}} }, beside($host, $_)
+                for $round % 2 ? @ways : reverse @ways;
         }
-        my %median = map { $_ => Measure::median(@{ $rate{$_} }) }
-            keys %rate;
-        note(sprintf '%s, %s: small beside large: %d requests/s alone on '
-            . 'connections, %d sharing (ratio %.2f), %d sharing without '
-            . 'the large ones (%.2f)', $name, $what, $median{'ng ng'},
-            map { ($median{$_}, $median{$_} / $median{'ng ng'}) }
-                'shared shared', 'shared ng');
-        if ($in_turn && $name eq 'nginx') {
-            bar("$name: small beside large, all shared, ratio",
-                $median{'shared shared'} / $median{'ng ng'}, '>=', 0.6,
-                '%.2f');
-            bar("$name: small beside large, large apart, ratio",
-                $median{'shared ng'} / $median{'ng ng'}, '>=', 0.9, '%.2f');
-        }
+        report("$name, $what", $in_turn && $name eq 'nginx', %runs);
         $host->stop;
     }
+}
+
+# Ratios within a round, as everywhere.
+sub report {
+    my ($where, $has_bars, %runs) = @_;
+    my %ratio;
+    for my $way (map { $_->{name} } @ways) {
+        my @runs = @{ $runs{$way} };
+        my @ratio = map { $runs[$_]{rate} / $runs{alone}[$_]{rate} }
+            0 .. $#runs;
+        $ratio{$way} = Measure::median(@ratio);
+        note(sprintf '%s: small beside large, %s: %d requests/s (ratio %.2f '
+            . '[%.2f-%.2f]), large ones %d/s, connections %d', $where, $way,
+            Measure::median(map { $_->{rate} } @runs), $ratio{$way},
+            Measure::range(@ratio),
+            Measure::median(map { $_->{large}{rate} } @runs),
+            Measure::median(map { $_->{used} } @runs));
+        my $bad = 0;
+        $bad += $_->{bad} for @runs;
+        bar("$where: failed requests, $way", $bad, '<=', 0, '%d') if $bad;
+    }
+    return if !$has_bars;
+    my %least = (sharing => 0.6, learnt => 0.6, apart => 0.9);
+    bar("nginx: small beside large, $_, ratio", $ratio{$_}, '>=', $least{$_},
+        '%.2f') for qw(sharing learnt apart);
 }
 
 1;
