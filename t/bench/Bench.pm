@@ -56,6 +56,8 @@ sub choose {
 
 sub any { scalar grep { $only{$_} } @_ }
 
+sub named { $only{$_[0]} }
+
 # Whether a server, a kind or a row is wanted: it is named, or none of its like
 # is.
 sub wanted {

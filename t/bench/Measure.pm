@@ -46,7 +46,8 @@ sub script {
         my ($before, $last) = $path =~ m{^(.*)/([^/]+)$};
         my $name = $$ . 'x' . $scripts++ . 'x';
         $lua .= "local n = 0\nfunction request()\nn = n + 1\n"
-            . "return wrk.format(nil, '$before/$name' .. n .. '/$last')\nend\n";
+            . "return wrk.format(nil, '$before/$name' .. n .. '/$last')\n"
+            . "end\n";
     }
     return if !$lua;
     my $dir = tmpdir();

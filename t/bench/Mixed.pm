@@ -22,17 +22,17 @@ my @ways = (
     { name => 'apart', small => 'shared', large => 'ng' },
 );
 
-# The small ones while the large ones are under way; both count for |used|.
+# The small ones while the large ones are under way; both count as connections.
 sub beside {
     my ($host, $way) = @_;
     my $large = Measure::load_beside(clients => 4,
         url => $host->url("/$way->{large}/" . MIB),
         seconds => $Bench::seconds + 10, new_folder => $way->{new_folder});
     sleep 0.7;
-    Servers::used($host, $way->{small});
+    Servers::connections($host, $way->{small});
     my $run = Measure::load(url => $host->url("/$way->{small}/1024"),
         clients => 16, seconds => $Bench::seconds);
-    $run->{used} = Servers::used($host, $way->{small});
+    $run->{connections} = Servers::connections($host, $way->{small});
     $run->{large} = Measure::end_load($large);
     $run->{bad} += $run->{large}{bad};
     return $run;
@@ -68,7 +68,7 @@ sub report {
             Measure::median(map { $_->{rate} } @runs), $ratio{$way},
             Measure::range(@ratio),
             Measure::median(map { $_->{large}{rate} } @runs),
-            Measure::median(map { $_->{used} } @runs));
+            Measure::median(map { $_->{connections} } @runs));
         my $bad = 0;
         $bad += $_->{bad} for @runs;
         bar("$where: failed requests, $way", $bad, '<=', 0, '%d') if $bad;

@@ -110,12 +110,13 @@ sub application {
 
 # How many connections to the application have carried requests, at most at
 # once, since this was last asked.
-sub used {
+sub connections {
     my ($host, $variant) = @_;
     my ($used) = $host->get("/$variant/used")->{body} =~ /^(\d+)$/;
     return $used // die "bench: the application does not tell\n";
 }
 
+sub params { $params }
 sub class { $server{$_[0]}{class} }
 sub against { $server{$_[0]}{against} }
 

@@ -63,11 +63,14 @@ sub run {
     my $look = sub { { server => Measure::cpu_us(@server), at => time,
         ours => Measure::cpu_us(@server, @apps) + Measure::own_us(),
         busy => Measure::busy_us() } };
+    my $counts = $row->{path} !~ m{^auth/};    # not of all that are asked
+    Servers::connections($host, $variant) if $counts;
     my $before = $look->();
     my $run = Measure::load(url => $host->url("/$variant/$row->{path}"),
-        clients => $row->{clients} // CLIENTS, seconds => $Bench::seconds,
-        body => $row->{body});
+        clients => $row->{clients} // CLIENTS, body => $row->{body},
+        seconds => $row->{seconds} // $Bench::seconds);
     my $after = $look->();
+    $run->{connections} = Servers::connections($host, $variant) if $counts;
     my %took = map { $_ => $after->{$_} - $before->{$_} } keys %$after;
     $run->{cpu_us} = $took{server} / $run->{requests};
     $run->{foreign} = ($took{busy} - $took{ours}) / 1e6 / $took{at};
@@ -82,11 +85,13 @@ sub rounds {
     my ($host, $app, $row, $wanted) = @_;
     my $quiet = 0;
     my @all;
-    my %of = (ng => $row->{of} // 'ng', builtin => 'builtin');
-    run($host, $app, $_, $row) for values %of;    # warm
+    my @ways = $row->{ways} ? @{ $row->{ways} } : qw(ng builtin);
+    my %of = ((map { $_ => $_ } @ways), $row->{of} ? (ng => $row->{of}) : ());
+    my %warm = (%$row, seconds => $Bench::seconds);
+    run($host, $app, $_, \%warm) for values %of;
     while ($quiet < $wanted && @all < 2 * $wanted) {
-        my @order = @all % 2 ? qw(builtin ng) : qw(ng builtin);
-        my %round = map { $_ => run($host, $app, $of{$_}, $row) } @order;
+        my %round = map { $_ => run($host, $app, $of{$_}, $row) }
+            @all % 2 ? reverse @ways : @ways;
         my ($foreign) = (Measure::range(map { $_->{foreign} }
             values %round))[1];
         push @all, { %round, foreign => $foreign };
@@ -111,8 +116,9 @@ sub compare {
     }
     for my $variant (qw(ng builtin)) {
         my @runs = map { $_->{$variant} } @rounds;
-        for my $what (qw(rate cpu_us p99_us foreign)) {
-            $r{$variant}{$what} = Measure::median(map { $_->{$what} } @runs);
+        for my $what (qw(rate cpu_us p50_us p99_us foreign connections)) {
+            $r{$variant}{$what} = Measure::median(
+                grep { defined } map { $_->{$what} } @runs);
         }
         $r{bad} += $_->{bad} for @runs;
     }
@@ -144,7 +150,8 @@ sub total {
 
 # ---- the table ----
 
-my $line = "%-7s %-17s %9s %9s  %-18s %7s %7s  %-18s %6s %6s %6s\n";
+my $line = "%-7s %-17s %9s %9s  %-18s %7s %7s  %-18s %6s %6s %5s %5s"
+    . " %6s\n";
 
 sub ratio {
     my ($median, $range) = @_;
@@ -153,7 +160,8 @@ sub ratio {
 
 sub heading {
     printf $line, 'server', 'response', 'req/s', 'built-in', 'ratio',
-        'CPU us', 'b.-in', 'ratio', 'calls', 'b.-in', 'rounds';
+        'CPU us', 'b.-in', 'ratio', 'calls', 'b.-in',
+        'conns', 'b.-in', 'rounds';
 }
 
 sub show {
@@ -164,6 +172,8 @@ sub show {
         int $r->{builtin}{rate}, ratio(@$r{qw(rate_ratio rate_range)}),
         (map { sprintf '%.1f', $r->{$_}{cpu_us} } qw(ng builtin)),
         ratio(@$r{qw(cpu_ratio cpu_range)}), @calls,
+        (map { my $n = $r->{$_}{connections};
+            defined $n ? int $n : '-' } qw(ng builtin)),
         "$r->{used}/$r->{made}";
     note("$r->{server}: $r->{what}: other processes disturbed the runs, see "
         . 'docs/benchmarks.md') if $r->{made} == 2 * $r->{used};

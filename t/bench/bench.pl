@@ -4,12 +4,13 @@
 # make bench: our modules against those that come with the servers, and the
 # bars that they must keep to.  docs/benchmarks.md tells how to read it.
 #
-#   ROUNDS=10     rounds of the 1 KiB comparison (others: half); as many again
-#                 when other processes disturb them
+#   ROUNDS=10     rounds of the 1 KiB comparison (others: half; slow: three at
+#                 most; fair: one); as many again when other processes disturb
+#                 them
 #   SECONDS=1     of one run
 #   REQUESTS=500000   for the growth of memory
-#   ONLY=...      by comma: nginx apache | speed calls growth peak mixed
-#                 filter |
+#   ONLY=...      by comma: nginx apache | speed calls slow growth peak mixed
+#                 filter fair |
 #                 1k 1k-unannounced 16k 64k post-64k 1k-shared 1k-shared-256
 #                 authorizer
 #
@@ -26,12 +27,15 @@ use Bench;
 use Measure;
 use Servers;
 use Speed;
+use Slow;
+use Memory;
 use Mixed;
 use Filters;
-use Memory;
+use Fair;
 
 $| = 1;
-Bench::choose([qw(speed calls growth peak mixed filter)], [Speed::rows()]);
+Bench::choose([qw(speed calls slow growth peak mixed filter fair)],
+    [Speed::rows()]);
 find_tool('wrk') or Bench::die_unable('wrk missing');
 my $missing = FCNG::Programs->missing('fast');
 Bench::die_unable($missing) if $missing;
@@ -48,6 +52,7 @@ for my $name (grep { wanted($_) } qw(nginx apache)) {
     }
     $measured++;
     Speed::measure($name) if wanted('speed') || wanted('calls');
+    Slow::measure($name) if wanted('slow');
     Memory::growth($name) if wanted('growth');
     Memory::peak($name) if wanted('peak');
     Mixed::measure($name) if wanted('mixed');
@@ -56,6 +61,8 @@ for my $name (grep { wanted($_) } qw(nginx apache)) {
         $lack ? note("$name: Filter: $lack") : Filters::measure($name);
     }
 }
+Fair::measure() if wanted('fair') && (Bench::named('fair')
+    || (wanted('nginx') && wanted('apache')));
 Bench::die_unable('no server to measure') if !$measured;
 my $missed = Bench::bars();
 $Bench::result{took_seconds} = int(time - $began);
