@@ -14,8 +14,8 @@
  *   1024      so many bytes, with Content-Length
  *   u1024     so many bytes, without
  *   params    the parameters as they came, encoded
- *   used      how many connections, at most at once, have carried requests
- *             since this was last asked
+ *   used      two numbers: the connections that have carried requests since
+ *             this was last asked, the most at once and all together
  *
  * d50 as the part before it: 50 ms later, while others are answered.
  *
@@ -99,9 +99,9 @@ static char payload[CONTENT_MAX];
 static size_t record_max = CONTENT_MAX;
 static bool in_turn;
 
-/* Connections that have carried requests in this period: open now, and at most
-   at once. */
-static unsigned period = 1, used, used_most;
+/* Connections that have carried requests in this period: open now, at most at
+   once, and all together. */
+static unsigned period = 1, used, used_most, used_all;
 
 static struct later later = { &later, &later, NULL, 0, 0 }; /* by time */
 
@@ -276,9 +276,10 @@ static void tell_used(struct request *r)
 {
     free(r->params);
     r->params = malloc(32);
-    r->size = (uint64_t)sprintf(r->params, "%u\n", used_most);
+    r->size = (uint64_t)sprintf(r->params, "%u %u\n", used_most,
+                                used_all);
     period++;
-    used = used_most = 0;
+    used = used_most = used_all = 0;
 }
 
 static void count_use(struct conn *c)
@@ -286,6 +287,7 @@ static void count_use(struct conn *c)
     if (c->asked == period)
         return;
     c->asked = period;
+    used_all++;
     if (++used > used_most)
         used_most = used;
 }

@@ -32,7 +32,7 @@ sub beside {
     Servers::connections($host, $way->{small});
     my $run = Measure::load(url => $host->url("/$way->{small}/1024"),
         clients => 16, seconds => $Bench::seconds);
-    $run->{connections} = Servers::connections($host, $way->{small});
+    %$run = (%$run, Servers::connections($host, $way->{small}));
     $run->{large} = Measure::end_load($large);
     $run->{bad} += $run->{large}{bad};
     return $run;
@@ -64,11 +64,13 @@ sub report {
             0 .. $#runs;
         $ratio{$way} = Measure::median(@ratio);
         note(sprintf '%s: small beside large, %s: %d requests/s (ratio %.2f '
-            . '[%.2f-%.2f]), large ones %d/s, connections %d', $where, $way,
+            . '[%.2f-%.2f]), large ones %d/s, connections %s', $where, $way,
             Measure::median(map { $_->{rate} } @runs), $ratio{$way},
             Measure::range(@ratio),
             Measure::median(map { $_->{large}{rate} } @runs),
-            Measure::median(map { $_->{connections} } @runs));
+            Servers::conns({ map { my $what = $_;
+                $what => Measure::median(map { $_->{$what} } @runs) }
+                qw(connections replaced) }));
         my $bad = 0;
         $bad += $_->{bad} for @runs;
         bar("$where: failed requests, $way", $bad, '<=', 0, '%d') if $bad;

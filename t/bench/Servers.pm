@@ -108,12 +108,21 @@ sub application {
     return $app;
 }
 
-# How many connections to the application have carried requests, at most at
-# once, since this was last asked.
+# How many connections to the application have carried requests since this was
+# last asked: the most at once, and how many more took their place.
 sub connections {
     my ($host, $variant) = @_;
-    my ($used) = $host->get("/$variant/used")->{body} =~ /^(\d+)$/;
-    return $used // die "bench: the application does not tell\n";
+    my ($most, $all) = $host->get("/$variant/used")->{body}
+        =~ /^(\d+) (\d+)$/ or die "bench: the application does not tell\n";
+    return (connections => $most, replaced => $all - $most);
+}
+
+# Both as a table shows them.
+sub conns {
+    my ($of) = @_;
+    return '-' if !defined $of->{connections};
+    return int($of->{connections})
+        . ($of->{replaced} >= 1 ? '+' . int $of->{replaced} : '');
 }
 
 sub params { $params }

@@ -29,7 +29,7 @@ sub measure {
     printf "\n%s: an application that takes %d ms, %d clients: at most %d "
         . "requests/s\n", $name, DELAY, SLOW_CLIENTS,
         SLOW_CLIENTS * 1000 / DELAY;
-    printf "%-13s %9s %7s %9s %9s %7s %6s %6s\n", '', 'req/s', 'ratio',
+    printf "%-13s %9s %7s %9s %9s %7s %6s %9s\n", '', 'req/s', 'ratio',
         'p50 ms', 'p99 ms', 'CPU us', 'failed', 'conns';
     report($name, $_, \@rounds) for qw(ng shared builtin);
     note("$name: slow: other processes disturbed the runs, see "
@@ -42,14 +42,14 @@ sub report {
     my @runs = map { $_->{$way} } @$rounds;
     my %r = map { my $what = $_;
         $what => Measure::median(map { $_->{$what} } @runs) }
-        qw(rate p50_us p99_us cpu_us connections);
+        qw(rate p50_us p99_us cpu_us connections replaced);
     $r{ratio} = Measure::median(map { $_->{$way}{rate} / $_->{builtin}{rate} }
         @$rounds);
     $r{bad} += $_->{bad} for @runs;
     $Bench::result{slow}{$name}{$way} = \%r;
-    printf "%-13s %9d %7.2f %9.1f %9.1f %7.1f %6d %6d\n", $ways{$way},
+    printf "%-13s %9d %7.2f %9.1f %9.1f %7.1f %6d %9s\n", $ways{$way},
         $r{rate}, $r{ratio}, $r{p50_us} / 1e3, $r{p99_us} / 1e3,
-        @r{qw(cpu_us bad connections)};
+        @r{qw(cpu_us bad)}, Servers::conns(\%r);
     return if $way eq 'builtin';
     bar("$name: requests/s at 50 ms, $ways{$way}, ratio", $r{ratio}, '>=',
         0.95, '%.3f');

@@ -70,7 +70,7 @@ sub run {
         clients => $row->{clients} // CLIENTS, body => $row->{body},
         seconds => $row->{seconds} // $Bench::seconds);
     my $after = $look->();
-    $run->{connections} = Servers::connections($host, $variant) if $counts;
+    %$run = (%$run, Servers::connections($host, $variant)) if $counts;
     my %took = map { $_ => $after->{$_} - $before->{$_} } keys %$after;
     $run->{cpu_us} = $took{server} / $run->{requests};
     $run->{foreign} = ($took{busy} - $took{ours}) / 1e6 / $took{at};
@@ -116,7 +116,8 @@ sub compare {
     }
     for my $variant (qw(ng builtin)) {
         my @runs = map { $_->{$variant} } @rounds;
-        for my $what (qw(rate cpu_us p50_us p99_us foreign connections)) {
+        for my $what (qw(rate cpu_us p50_us p99_us foreign connections
+            replaced)) {
             $r{$variant}{$what} = Measure::median(
                 grep { defined } map { $_->{$what} } @runs);
         }
@@ -150,7 +151,7 @@ sub total {
 
 # ---- the table ----
 
-my $line = "%-7s %-17s %9s %9s  %-18s %7s %7s  %-18s %6s %6s %5s %5s"
+my $line = "%-7s %-17s %9s %9s  %-18s %7s %7s  %-18s %6s %6s %8s %8s"
     . " %6s\n";
 
 sub ratio {
@@ -172,8 +173,7 @@ sub show {
         int $r->{builtin}{rate}, ratio(@$r{qw(rate_ratio rate_range)}),
         (map { sprintf '%.1f', $r->{$_}{cpu_us} } qw(ng builtin)),
         ratio(@$r{qw(cpu_ratio cpu_range)}), @calls,
-        (map { my $n = $r->{$_}{connections};
-            defined $n ? int $n : '-' } qw(ng builtin)),
+        (map { Servers::conns($r->{$_}) } qw(ng builtin)),
         "$r->{used}/$r->{made}";
     note("$r->{server}: $r->{what}: other processes disturbed the runs, see "
         . 'docs/benchmarks.md') if $r->{made} == 2 * $r->{used};
