@@ -14,6 +14,10 @@
  *   1024      so many bytes, with Content-Length
  *   u1024     so many bytes, without
  *   params    the parameters as they came, encoded
+ *   used      two numbers: the connections that have carried requests since
+ *             this was last asked, the most at once and all together
+ *
+ * d50 as the part before it: 50 ms later, while others are answered.
  *
  * The body is read and dropped; the answer comes after its end.  An Authorizer
  * answers when it has its parameters: mod_authnz_fcgi sends it no STDIN.
@@ -33,6 +37,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BEGIN_REQUEST = 1, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT,
@@ -51,8 +56,19 @@ struct request {
     bool keep;
     bool bodiless;            /* an Authorizer's */
     bool announce;            /* Content-Length is sent */
+    bool asks_used;
+    bool waits;               /* for its time, in |later| */
+    unsigned delay;           /* milliseconds */
     uint64_t size;
     char *params;             /* to be echoed, or NULL */
+};
+
+/* A request that is answered when its time has come. */
+struct later {
+    struct later *next, *prev;
+    struct conn *conn;
+    uint16_t id;
+    int64_t at;               /* milliseconds */
 };
 
 struct reply {
@@ -69,6 +85,8 @@ struct conn {
     int fd, epoll;
     bool closing;             /* after what is queued */
     bool blocked;             /* the socket is full */
+    unsigned asked;           /* the period of its last request */
+    unsigned waiting;         /* requests in |later| */
     unsigned first, count;    /* of |reply| */
     size_t in_len, out_pos, out_len;
     struct request request[IDS];
@@ -80,6 +98,12 @@ struct conn {
 static char payload[CONTENT_MAX];
 static size_t record_max = CONTENT_MAX;
 static bool in_turn;
+
+/* Connections that have carried requests in this period: open now, at most at
+   once, and all together. */
+static unsigned period = 1, used, used_most, used_all;
+
+static struct later later = { &later, &later, NULL, 0, 0 }; /* by time */
 
 /* --- out --- */
 
@@ -193,6 +217,21 @@ static bool take_len(const char **at, const char *end, size_t *len)
     return true;
 }
 
+/* The delay of dNUMBER/ before |last|, the last part of a path. */
+static unsigned read_delay(const char *path, const char *last)
+{
+    const char *at = last > path ? last - 1 : path;
+    unsigned delay = 0;
+
+    while (at > path && at[-1] != '/')
+        at--;
+    if (at == last || *at++ != 'd')
+        return 0;
+    for (; *at >= '0' && *at <= '9' && delay < 100000; at++)
+        delay = delay * 10 + (unsigned)(*at - '0');
+    return *at == '/' ? delay : 0;
+}
+
 static void read_path(struct request *r, const char *value, size_t len,
                       const char *params, size_t params_len)
 {
@@ -203,6 +242,10 @@ static void read_path(struct request *r, const char *value, size_t len,
     const char *at = last != NULL ? last + 1 : value, *end = value + len;
     r->size = 0;
     r->announce = !(at < end && *at == 'u');
+    r->asks_used = end - at == 4 && memcmp(at, "used", 4) == 0;
+    if (r->asks_used)
+        return;
+    r->delay = last != NULL ? read_delay(value, last + 1) : 0;
     if (end - at == 6 && memcmp(at, "params", 6) == 0
         && params_len < CONTENT_MAX - 512) {
         r->params = malloc(params_len + 1);
@@ -229,15 +272,99 @@ static void read_params(struct request *r, const char *params, size_t size)
     }
 }
 
+static void tell_used(struct request *r)
+{
+    free(r->params);
+    r->params = malloc(32);
+    r->size = (uint64_t)sprintf(r->params, "%u %u\n", used_most,
+                                used_all);
+    period++;
+    used = used_most = used_all = 0;
+}
+
+static void count_use(struct conn *c)
+{
+    if (c->asked == period)
+        return;
+    c->asked = period;
+    used_all++;
+    if (++used > used_most)
+        used_most = used;
+}
+
 static void answer(struct conn *c, uint16_t id)
 {
     struct request *r = &c->request[id];
 
-    r->under_way = false;
+    r->under_way = r->waits = false;
     c->reply[(c->first + c->count++) % IDS]
         = (struct reply){ .id = id, .announce = r->announce, .keep = r->keep,
                           .left = r->size, .params = r->params };
     r->params = NULL;
+}
+
+static int64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000;
+}
+
+/* Almost always behind all the others. */
+static void wait_for_it(struct conn *c, uint16_t id, unsigned delay)
+{
+    struct later *l = malloc(sizeof(*l)), *before = later.prev;
+
+    *l = (struct later){ .conn = c, .id = id, .at = now() + delay };
+    while (before != &later && before->at > l->at)
+        before = before->prev;
+    l->prev = before;
+    l->next = before->next;
+    l->next->prev = l;
+    before->next = l;
+    c->request[id].waits = true;
+    c->waiting++;
+}
+
+static void forget(struct later *l)
+{
+    l->prev->next = l->next;
+    l->next->prev = l->prev;
+    l->conn->waiting--;
+    free(l);
+}
+
+/* One that waits on this connection, or all of them (id 0). */
+static void forget_of(struct conn *c, uint16_t id)
+{
+    for (struct later *l = later.next, *next; c->waiting > 0 && l != &later;
+         l = next) {
+        next = l->next;
+        if (l->conn == c && (id == 0 || l->id == id))
+            forget(l);
+    }
+}
+
+/* It has come whole, or is aborted. */
+static void complete(struct conn *c, uint16_t id, bool aborted)
+{
+    struct request *r = &c->request[id];
+
+    if (r->waits) {
+        if (!aborted)
+            return;
+        forget_of(c, id);
+    } else if (r->asks_used) {
+        tell_used(r);
+    } else {
+        count_use(c);
+        if (r->delay > 0 && !aborted) {
+            wait_for_it(c, id, r->delay);
+            return;
+        }
+    }
+    answer(c, id);
 }
 
 static void tell_values(struct conn *c)
@@ -280,7 +407,7 @@ static bool record(struct conn *c, int type, uint16_t id, const char *content,
         read_params(r, content, len);
     if ((type == (r->bodiless ? PARAMS : STDIN) && len == 0)
         || type == ABORT_REQUEST)
-        answer(c, id);
+        complete(c, id, type == ABORT_REQUEST);
     return true;
 }
 
@@ -337,6 +464,8 @@ static struct conn *new_conn(void)
 
 static void drop(struct conn *c)
 {
+    used -= c->asked == period;
+    forget_of(c, 0);
     for (unsigned i = 0; i < IDS; i++)
         free(c->request[i].params);
     for (; c->count > 0; c->count--, c->first = (c->first + 1) % IDS)
@@ -355,6 +484,25 @@ static void serve(struct conn *c, uint32_t events)
     if (((events & (EPOLLIN | end)) && !readable(c, events & end))
         || (!c->blocked && (c->count > 0 || c->out_len > 0) && !flush(c)))
         drop(c);
+}
+
+/* Answers those whose time has come; returns the milliseconds until the next
+   ones, or -1.  What is due together on one connection leaves together. */
+static int answer_due(void)
+{
+    int64_t clock = later.next != &later ? now() : 0;
+
+    while (later.next != &later && later.next->at <= clock) {
+        struct conn *c = later.next->conn;
+        while (later.next->conn == c && later.next->at <= clock) {
+            uint16_t id = later.next->id;
+            forget(later.next);
+            answer(c, id);
+        }
+        if (!c->blocked && !flush(c))
+            drop(c);
+    }
+    return later.next != &later ? (int)(later.next->at - clock) : -1;
 }
 
 static void accept_all(int epoll, int listener)
@@ -418,7 +566,7 @@ int main(int argc, char **argv)
     int listener = listen_at(argv[argc - 1]), epoll = epoll_create1(0);
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &ev);
     for (;;) {
-        int n = epoll_wait(epoll, events, EVENTS, -1);
+        int n = epoll_wait(epoll, events, EVENTS, answer_due());
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == NULL)
                 accept_all(epoll, listener);

@@ -32,31 +32,78 @@ sub pinned {
 
 # ---- load ----
 
-# One run of wrk.  how: url, seconds, clients, body (bytes to POST).
-sub load {
+my $scripts = 0;
+
+# What wrk is told of more than an address: a body; a folder that is another
+# one each time.
+sub script {
+    my (%how) = @_;
+    my $lua = '';
+    $lua = "wrk.method = 'POST'\nwrk.body = string.rep('x', $how{body})\n"
+        if $how{body};
+    if ($how{new_folder}) {
+        my $path = $how{url} =~ s{^http://[^/]+}{}r;
+        my ($before, $last) = $path =~ m{^(.*)/([^/]+)$};
+        my $name = $$ . 'x' . $scripts++ . 'x';
+        $lua .= "local n = 0\nfunction request()\nn = n + 1\n"
+            . "return wrk.format(nil, '$before/$name' .. n .. '/$last')\n"
+            . "end\n";
+    }
+    return if !$lua;
+    my $dir = tmpdir();
+    return ('-s', spew("$dir/load.lua", $lua));
+}
+
+sub wrk {
     my (%how) = @_;
     my $wrk = find_tool('wrk') or die "wrk missing\n";
-    my @script;
-    my $dir = tmpdir();
-    if ($how{body}) {
-        spew("$dir/post.lua", "wrk.method = 'POST'\n"
-            . "wrk.body = string.rep('x', $how{body})\n");
-        @script = ('-s', "$dir/post.lua");
-    }
-    my ($exit, $out, $err) = run_bounded($how{seconds} + 30,
-        pinned(1, $wrk, '-t1', "-c$how{clients}", "-d$how{seconds}s",
-            '--timeout', '10s', '--latency', @script, $how{url}));
-    my ($requests, $took) = $out =~ /(\d+) requests in ([\d.]+)s/;
-    die "wrk failed on $how{url}:\n$out$err\n" if $exit || !$requests;
+    return pinned(1, $wrk, '-t1', "-c$how{clients}", "-d$how{seconds}s",
+        '--timeout', '10s', '--latency', script(%how), $how{url});
+}
+
+# What it says at its end.
+sub told {
+    my ($out) = @_;
+    my ($requests) = $out =~ /(\d+) requests in [\d.]+/ or return;
     my $bad = 0;
     $bad += $1 if $out =~ /Non-2xx or 3xx responses: (\d+)/;
     $bad += $1 + $2 + $3 + $4
         if $out =~ /connect (\d+), read (\d+), write (\d+), timeout (\d+)/;
     my ($rate) = $out =~ m{^Requests/sec:\s+([\d.]+)}m;
-    my ($p99, $unit) = $out =~ /^\s+99%\s+([\d.]+)(us|ms|s)/m;
     my %us = (us => 1, ms => 1e3, s => 1e6);
-    return { requests => $requests, rate => $rate, bad => $bad,
-        p99_us => ($p99 // 0) * $us{$unit // 'us'} };
+    my %run = (requests => $requests, rate => $rate, bad => $bad);
+    for my $part (50, 99) {
+        my ($time, $unit) = $out =~ /^\s+$part%\s+([\d.]+)(us|ms|s)/m;
+        $run{"p${part}_us"} = ($time // 0) * $us{$unit // 'us'};
+    }
+    return \%run;
+}
+
+# One run of wrk.  how: url, seconds, clients, body (bytes to POST),
+# new_folder.
+sub load {
+    my (%how) = @_;
+    my ($exit, $out, $err) = run_bounded($how{seconds} + 30, wrk(%how));
+    my $run = told($out);
+    die "wrk failed on $how{url}:\n$out$err\n"
+        if $exit || !$run || !$run->{requests};
+    return $run;
+}
+
+# One that goes on meanwhile: until it is ended, but for so many seconds.
+sub load_beside {
+    my (%how) = @_;
+    my $log = tmpdir() . '/wrk.log';
+    return { %how, log => $log, pid => spawn({ log => $log }, wrk(%how)) };
+}
+
+sub end_load {
+    my ($load) = @_;
+    FCNG::Util::end_child($load->{pid}, 'INT', 15);
+    my $out = slurp($load->{log});
+    my $run = told($out);
+    die "wrk failed on $load->{url}:\n$out\n" if !$run || !$run->{requests};
+    return $run;
 }
 
 # ---- processor and memory ----
