@@ -91,6 +91,8 @@ sub try_mpm {
     if ($host->reloads) {
         ok($host->reload, 'reloaded');
         ok(wait_until(3, sub { open_now() == 0 }), 'nothing is left of it');
+    } else {
+        $host->get('/long/?close'); # the idle one
     }
     is($host->get('/short/after')->{status}, 200, 'the new ones serve');
 }
