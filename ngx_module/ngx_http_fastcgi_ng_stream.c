@@ -349,6 +349,8 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ngx_http_fastcgi_ng_mux_drop(st);
     }
 
+    ngx_http_fastcgi_ng_data_leave(st);
+
     if (pool) {
         pool->nstreams--;
     }
