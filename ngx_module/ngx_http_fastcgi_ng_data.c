@@ -66,10 +66,10 @@ ngx_http_fastcgi_ng_data_init(ngx_http_request_t *r)
 }
 
 
-/* Of each attempt. */
+/* Of each attempt, before nginx rewinds. */
 
 void
-ngx_http_fastcgi_ng_data_rewind(ngx_http_request_t *r, ngx_chain_t *data)
+ngx_http_fastcgi_ng_data_attempt(ngx_http_request_t *r)
 {
     ngx_http_upstream_t  *u;
 
@@ -80,12 +80,42 @@ ngx_http_fastcgi_ng_data_rewind(ngx_http_request_t *r, ngx_chain_t *data)
     u->output.allocated = 0;
 
 #if (NGX_THREADS)
-    u->output.thread_task = NULL;
-    u->output.aio = 0;
-#endif
 
-    /* nginx knows of one file, and takes this for the rest of the body's */
-    for ( /* void */ ; data; data = data->next) {
+    if (u->output.aio) {
+        /* a thread is reading into it */
+        u->output.buf = NULL;
+        u->output.aio = 0;
+    }
+
+    u->output.thread_task = NULL;
+
+#endif
+}
+
+
+/*
+ * nginx knows of one file in a request, and rewinds DATA behind a body that is
+ * in a file to that one's end.  When the parameters are written nothing of
+ * DATA has been read: the body has the only buffer.
+ */
+
+void
+ngx_http_fastcgi_ng_data_rewind(ngx_http_request_t *r, ngx_chain_t *data)
+{
+    ngx_uint_t    after;
+    ngx_chain_t  *cl;
+
+    after = 0;
+
+    for (cl = r->upstream->request_bufs;
+         cl && cl->buf != data->buf;
+         cl = cl->next)
+    {
+        after |= cl->buf->in_file;
+    }
+
+    if (after) {
+        /* the rest of |data| is in memory */
         data->buf->file_pos = 0;
     }
 }

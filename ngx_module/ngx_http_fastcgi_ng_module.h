@@ -584,6 +584,7 @@ ngx_int_t ngx_http_fastcgi_ng_spool_chain(ngx_http_request_t *r,
 
 /* data.c */
 void ngx_http_fastcgi_ng_data_init(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_data_attempt(ngx_http_request_t *r);
 void ngx_http_fastcgi_ng_data_rewind(ngx_http_request_t *r, ngx_chain_t *data);
 void ngx_http_fastcgi_ng_data_leave(ngx_http_fastcgi_ng_stream_t *st);
 

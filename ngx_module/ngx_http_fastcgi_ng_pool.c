@@ -146,7 +146,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     pc->connection = &st->connection;
 
     if (ctx->filter) {
-        ngx_http_fastcgi_ng_data_rewind(ctx->request, ctx->data);
+        ngx_http_fastcgi_ng_data_attempt(ctx->request);
     }
 
     if (ctx->upstream_conf) {

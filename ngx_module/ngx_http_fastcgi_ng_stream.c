@@ -1591,6 +1591,10 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
 
     params->pos = params->last;
 
+    if (ctx->data) {
+        ngx_http_fastcgi_ng_data_rewind(st->request, ctx->data);
+    }
+
     if (st->shared) {
         /* why such a link is closed nobody knows: asks stays unset */
         ngx_http_fastcgi_ng_mux_submitted(st);

@@ -109,10 +109,11 @@ sub held {
     my ($reads, $n, $code) = @_;
     $reads->hold;
     $code->('begin');
-    ok($reads->wait_for($n), "$n under way");
+    ok(wait_until(5, sub { $reads->waiting >= $n }), "$n under way")
+        or diag($reads->waiting . ' are, line ' . (caller)[2]);
     $code->('meanwhile');
     $reads->go_on;
-    ok($reads->wait_for(0), 'and done');
+    ok(wait_until(5, sub { !$reads->waiting }), 'and done');
     $code->('then');
 }
 
@@ -183,6 +184,9 @@ sub next_server {
         });
     # both servers' reads
     held($reads, 2, sub { $step{$_[0]}->() });
+    is($host->post("/$_/large?next", $body)->{body},
+        sum($file{large}) . ' ' . sum($body),
+        "and so is a body in a file before it, $_") for qw(two alone);
     $client = $host->client;
     $step{begin} = sub { $client->send(sent('/t/large?dies', $host)) };
     $step{meanwhile} = sub {
@@ -303,7 +307,7 @@ sub worker_ends {
 FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     my ($host) = @_;
     plan skip_all => 'nginx without threads' if !has_threads($host);
-    my @places = qw(t cached named variable unknown off out two send request
+    my @places = qw(t cached named variable unknown off out two alone send request
         mux);
     my $reads = FCNG::Reads->new($host, 'tmp/fastcgi_ng',
         map { "htdocs/$_/" } @places);
@@ -333,7 +337,10 @@ FCNG::Hosts->each(only => 'nginx', http2 => 1, sub {
     $host->file_filter('/off/', app => $app);
     $host->output_filter('/out/', app => $app, nginx => $threads,
         options => { output_filter_types => '*' });
-    $host->file_filter('/two/', apps => [$next, $app], nginx => $threads);
+    my %again = (next_upstream => 'error non_idempotent');
+    $host->file_filter('/two/', apps => [$next, $app], nginx => $threads,
+        options => \%again);
+    $host->file_filter('/alone/', apps => [$next, $app], options => \%again);
     $host->file_filter('/send/', app => $app, nginx => $threads,
         options => { send_timeout => '1s' });
     $host->file_filter('/request/', app => $app, nginx => $threads,

@@ -15,7 +15,7 @@ package FCNG::Reads;
 
 use strict;
 use warnings;
-use FCNG::Util qw(spew top built slurp wait_until);
+use FCNG::Util qw(spew top built slurp);
 
 sub shim { ($ENV{FCNG_APPS} || top() . '/out/apps') . '/reads.so' }
 
@@ -57,11 +57,5 @@ sub waiting { $_[0]->read_at(2) }
 sub in_main { $_[0]->read_at(3) }
 sub in_threads { $_[0]->read_at(4) }
 sub forget { $_[0]->put(3, 0)->put(4, 0) }
-
-# Until so many wait.
-sub wait_for {
-    my ($self, $n) = @_;
-    return wait_until(5, sub { $self->waiting == $n });
-}
 
 1;
