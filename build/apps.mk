@@ -7,6 +7,7 @@
 
 APP_C := $(patsubst t/apps/%.c,out/apps/%,$(wildcard t/apps/*.c))
 APP_GO := $(patsubst t/apps/%.go,out/apps/%,$(wildcard t/apps/*.go))
+SHIMS := $(patsubst t/shim/%.c,out/apps/%.so,$(wildcard t/shim/*.c))
 GO ?= $(call find-tool,go)
 HAVE_LIBFCGI := $(wildcard /usr/include/fcgiapp.h /usr/local/include/fcgiapp.h)
 
@@ -16,7 +17,7 @@ APP_C := $(filter-out out/apps/markdown,$(APP_C))
 endif
 
 .PHONY: apps
-apps: $(if $(HAVE_LIBFCGI),$(APP_C)) out/apps/fast out/apps/failing.so \
+apps: $(if $(HAVE_LIBFCGI),$(APP_C)) out/apps/fast $(SHIMS) \
 	$(if $(GO),$(APP_GO))
 
 APP_LIBS = -lfcgi -lpthread

@@ -4,7 +4,7 @@
  * file goes to the application as FCGI_DATA, behind the request's body.
  *
  * The file is part of what ngx_http_upstream sends, as the body's own file is,
- * so nginx reads it piece by piece with pread, and from its start again for
+ * so nginx reads it piece by piece (data.c), and from its start again for
  * another server.
  */
 

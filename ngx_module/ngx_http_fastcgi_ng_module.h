@@ -33,6 +33,7 @@ typedef struct ngx_http_fastcgi_ng_block_s   ngx_http_fastcgi_ng_block_t;
 typedef struct ngx_http_fastcgi_ng_auth_s    ngx_http_fastcgi_ng_auth_t;
 typedef struct ngx_http_fastcgi_ng_grant_s   ngx_http_fastcgi_ng_grant_t;
 typedef struct ngx_http_fastcgi_ng_question_s  ngx_http_fastcgi_ng_question_t;
+typedef struct ngx_http_fastcgi_ng_reading_s   ngx_http_fastcgi_ng_reading_t;
 typedef struct ngx_http_fastcgi_ng_output_conf_s
     ngx_http_fastcgi_ng_output_conf_t;
 
@@ -363,6 +364,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     fcng_pool_wait                   wait;
 
     ngx_http_fastcgi_ng_stream_t    *next;           /* free list */
+    ngx_http_fastcgi_ng_reading_t   *reading;        /* in a thread */
 
     uint64_t                         reported;       /* STDIN passed as sent */
     off_t                            received;
@@ -579,6 +581,12 @@ ngx_int_t ngx_http_fastcgi_ng_spool_add(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_spool_t *spool, u_char *data, size_t len);
 ngx_int_t ngx_http_fastcgi_ng_spool_chain(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_spool_t *spool, ngx_chain_t **chain);
+
+/* data.c */
+void ngx_http_fastcgi_ng_data_init(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_data_attempt(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_data_rewind(ngx_http_request_t *r, ngx_chain_t *data);
+void ngx_http_fastcgi_ng_data_leave(ngx_http_fastcgi_ng_stream_t *st);
 
 /* file_filter.c */
 ngx_int_t ngx_http_fastcgi_ng_file_filter_handler(ngx_http_request_t *r);

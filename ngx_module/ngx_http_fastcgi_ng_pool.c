@@ -70,8 +70,7 @@ ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ctx->request = r;
 
     if (ctx->filter) {
-        /* a record at a time */
-        u->output.bufs.size = FCNG_MAX_PAYLOAD;
+        ngx_http_fastcgi_ng_data_init(r);
     }
 
     if (up->original) {
@@ -147,9 +146,7 @@ ngx_http_fastcgi_ng_get_peer(ngx_peer_connection_t *pc, void *data)
     pc->connection = &st->connection;
 
     if (ctx->filter) {
-        /* what the last attempt was about to send holds nginx's only buffer */
-        ctx->request->upstream->output.free = NULL;
-        ctx->request->upstream->output.allocated = 0;
+        ngx_http_fastcgi_ng_data_attempt(ctx->request);
     }
 
     if (ctx->upstream_conf) {

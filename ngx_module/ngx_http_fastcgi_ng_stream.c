@@ -349,6 +349,8 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         ngx_http_fastcgi_ng_mux_drop(st);
     }
 
+    ngx_http_fastcgi_ng_data_leave(st);
+
     if (pool) {
         pool->nstreams--;
     }
@@ -1588,6 +1590,10 @@ ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st, ngx_buf_t *params)
     }
 
     params->pos = params->last;
+
+    if (ctx->data) {
+        ngx_http_fastcgi_ng_data_rewind(st->request, ctx->data);
+    }
 
     if (st->shared) {
         /* why such a link is closed nobody knows: asks stays unset */

@@ -78,6 +78,7 @@ sub write_conf {
     $self->{no_preload} = $static && $ENV{FCNG_SAN};
     my ($user, $group) = nobody();
     $top .= "user $user $group;\n" if defined $user;
+    $top .= $self->{top_text} // '';
     my $use = $ENV{FCNG_NGINX_EVENTS} ? "use $ENV{FCNG_NGINX_EVENTS};" : '';
     my $workers = $self->{workers} // 1;
     my $level = $self->{log_level} // 'info';

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A server whose files are slow or impossible to read when the test says so
+# (t/shim/reads.c), and that tells which threads have read them.
+#
+#   my $reads = FCNG::Reads->new($host, @parts_of_paths);
+#                             # before it starts
+#   $reads->hold;             # from now on a read waits, 20 s at most
+#   $reads->waiting;          # so many do
+#   $reads->go_on;
+#   $reads->fails($errno);    # 0: no more
+#   $reads->in_main, $reads->in_threads    # so many reads since the last
+#   $reads->forget;
+package FCNG::Reads;
+
+use strict;
+use warnings;
+use FCNG::Util qw(spew top built slurp);
+
+sub shim { ($ENV{FCNG_APPS} || top() . '/out/apps') . '/reads.so' }
+
+# Why not; nothing when it can.
+sub missing {
+    return 'valgrind runs one thread at a time' if $ENV{FCNG_VALGRIND};
+    return 'the shim is not built' if !built(shim());
+    return;
+}
+
+sub new {
+    my ($class, $host, @files) = @_;
+    my $dir = $host->dir;
+    my $self = bless { file => "$dir/tmp/reads" }, $class;
+    spew($self->{file}, pack 'l8', (0) x 8);
+    chmod 0666, $self->{file};
+    # The runtime of a sanitizer calls what stands behind it.
+    $host->{env} = { LD_PRELOAD => join(':', $ENV{FCNG_PRELOAD} || (),
+            $host->module_copy(shim())),
+        FCNG_READS_CONTROL => $self->{file}, FCNG_READS_FILES => join(':', @files) };
+    return $self;
+}
+
+sub put {
+    my ($self, $at, $value) = @_;
+    open my $fh, '+<:raw', $self->{file} or die "$self->{file}: $!\n";
+    sysseek $fh, 4 * $at, 0;
+    syswrite $fh, pack 'l', $value;
+    close $fh;
+    return $self;
+}
+
+sub read_at { (unpack 'l*', slurp($_[0]{file}))[$_[1]] }
+
+sub hold { $_[0]->put(0, 1) }
+sub go_on { $_[0]->put(0, 0) }
+sub fails { $_[0]->put(1, $_[1]) }
+sub waiting { $_[0]->read_at(2) }
+sub in_main { $_[0]->read_at(3) }
+sub in_threads { $_[0]->read_at(4) }
+sub forget { $_[0]->put(3, 0)->put(4, 0) }
+
+1;
