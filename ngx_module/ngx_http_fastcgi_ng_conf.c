@@ -1039,12 +1039,12 @@ ngx_http_fastcgi_ng_authorizer_params(ngx_conf_t *cf,
 }
 
 
-/* What an authorizer is asked with: the location's settings, but for those
-   that concern a response or a script. */
+/* Who else is asked in a location is so with its settings, but for those that
+   concern what the location answers itself: a configuration of its own. */
 
-static ngx_http_fastcgi_ng_loc_conf_t *
-ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
-    ngx_http_fastcgi_ng_loc_conf_t *fconf)
+ngx_http_fastcgi_ng_loc_conf_t *
+ngx_http_fastcgi_ng_copy_conf(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *fconf, enum fcng_role role)
 {
     ngx_http_upstream_conf_t        *u;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
@@ -1056,15 +1056,49 @@ ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
 
     *conf = *fconf;
 
-    conf->role = FCNG_AUTHORIZER;
+    conf->role = role;
     conf->authorizers = NULL;
     conf->pass_lengths = NULL;
     conf->pass_values = NULL;
-    conf->default_params = 1;
     conf->mount = 0;
-    conf->check_script = 0;
     conf->catch_stderr = NULL;
     ngx_str_null(&conf->script);
+
+    u = &conf->upstream;
+
+    u->request_buffering = 1;
+    u->pass_request_body = 0;
+    u->intercept_errors = 0;
+    u->store = 0;
+    u->store_lengths = NULL;
+    u->store_values = NULL;
+#if (NGX_HTTP_CACHE)
+    u->cache = 0;
+    u->cache_zone = NULL;
+    u->cache_value = NULL;
+#endif
+
+    return conf;
+}
+
+
+/* What an authorizer is asked with: nothing that concerns a response or a
+   script. */
+
+static ngx_http_fastcgi_ng_loc_conf_t *
+ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *fconf)
+{
+    ngx_http_upstream_conf_t        *u;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+
+    conf = ngx_http_fastcgi_ng_copy_conf(cf, fconf, FCNG_AUTHORIZER);
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->default_params = 1;
+    conf->check_script = 0;
 #if (NGX_PCRE)
     conf->split_regex = NULL;
 #endif
@@ -1084,20 +1118,9 @@ ngx_http_fastcgi_ng_authorizer_conf(ngx_conf_t *cf,
 
     u->buffering = 0;
     u->change_buffering = 0;
-    u->request_buffering = 1;
     u->pass_request_headers = 1;
-    u->pass_request_body = 0;
     u->ignore_client_abort = 0;
-    u->intercept_errors = 0;
     u->ignore_headers = (ngx_uint_t) -1;
-    u->store = 0;
-    u->store_lengths = NULL;
-    u->store_values = NULL;
-#if (NGX_HTTP_CACHE)
-    u->cache = 0;
-    u->cache_zone = NULL;
-    u->cache_value = NULL;
-#endif
 
     u->next_upstream &= NGX_CONF_BITMASK_SET|NGX_HTTP_UPSTREAM_FT_OFF
                         |NGX_HTTP_UPSTREAM_FT_ERROR

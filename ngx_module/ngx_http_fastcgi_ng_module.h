@@ -529,6 +529,8 @@ void *ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_fastcgi_ng_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 ngx_int_t ngx_http_fastcgi_ng_postconfiguration(ngx_conf_t *cf);
+ngx_http_fastcgi_ng_loc_conf_t *ngx_http_fastcgi_ng_copy_conf(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *fconf, enum fcng_role role);
 ngx_int_t ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf);
 char *ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,

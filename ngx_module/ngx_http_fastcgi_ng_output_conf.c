@@ -27,49 +27,26 @@ ngx_http_fastcgi_ng_init_output(ngx_http_fastcgi_ng_loc_conf_t *conf)
 }
 
 
-/* What the application is asked with: the location's settings, but for those
-   that concern a script or who answers. */
+/* What the application is asked with: nothing that concerns a script or who
+   answers. */
 
 static ngx_http_fastcgi_ng_loc_conf_t *
 ngx_http_fastcgi_ng_output_conf(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *fconf)
 {
-    ngx_http_upstream_conf_t        *u;
     ngx_http_fastcgi_ng_loc_conf_t  *conf;
 
-    conf = ngx_palloc(cf->pool, sizeof(ngx_http_fastcgi_ng_loc_conf_t));
+    conf = ngx_http_fastcgi_ng_copy_conf(cf, fconf, FCNG_FILTER);
     if (conf == NULL) {
         return NULL;
     }
 
-    *conf = *fconf;
-
-    conf->role = FCNG_FILTER;
     conf->of_output = 1;
-    conf->authorizers = NULL;
     conf->output = NULL;
-    conf->pass_lengths = NULL;
-    conf->pass_values = NULL;
-    conf->mount = 0;
-    conf->catch_stderr = NULL;
-    ngx_str_null(&conf->script);
 
-    u = &conf->upstream;
-
-    u->request_buffering = 1;
-    u->pass_request_body = 0;
-    u->force_ranges = 0;
-    u->intercept_errors = 0;
+    conf->upstream.force_ranges = 0;
     /* in a subrequest no rule of access would count */
-    u->ignore_headers |= NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT;
-    u->store = 0;
-    u->store_lengths = NULL;
-    u->store_values = NULL;
-#if (NGX_HTTP_CACHE)
-    u->cache = 0;
-    u->cache_zone = NULL;
-    u->cache_value = NULL;
-#endif
+    conf->upstream.ignore_headers |= NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT;
 
     return ngx_http_fastcgi_ng_filter_params(cf, conf) == NGX_OK ? conf : NULL;
 }
