@@ -11,33 +11,21 @@
 
 /* ------------------------------------------- what the client asks for --- */
 
-static const char *const asking[] = {
-    "Range", "Request-Range", "If-Range", "If-Match", "If-None-Match",
-    "If-Modified-Since", "If-Unmodified-Since", "Accept-Encoding", NULL
-};
-
-/* Of other methods a condition says what may be done, not what is sent. */
-static bool may_hide(const request_rec *r, const char *name)
-{
-    return r->method_number == M_GET || strcmp(name, "Accept-Encoding") == 0;
-}
-
 apr_array_header_t *fastcgi_ng_hide_asking(request_rec *r)
 {
     const apr_array_header_t *arr = apr_table_elts(r->headers_in);
     apr_array_header_t *hidden = apr_array_make(r->pool, 4,
                                                 sizeof(fcng_field));
-    int i, k;
+    int i;
 
     for (i = 0; i < arr->nelts; i++) {
         const apr_table_entry_t *e = &APR_ARRAY_IDX(arr, i, apr_table_entry_t);
 
-        for (k = 0; asking[k] != NULL; k++) {
-            if (e->key != NULL && ap_cstr_casecmp(e->key, asking[k]) == 0
-                && may_hide(r, asking[k])) {
-                fcng_field field = { { e->key, strlen(e->key) },
-                                     { e->val, strlen(e->val) } };
+        if (e->key != NULL) {
+            fcng_field field = { { e->key, strlen(e->key) },
+                                 { e->val, strlen(e->val) } };
 
+            if (fcng_filter_hides(field.name, r->method_number == M_GET)) {
                 APR_ARRAY_PUSH(hidden, fcng_field) = field;
             }
         }
@@ -63,25 +51,34 @@ void fastcgi_ng_give_back_asking(request_rec *r,
 
 /* ----------------------------------------------------------- the heads --- */
 
-/* What is true of the original only. */
-static const char *const of_original[] = {
-    "ETag", "Last-Modified", "Content-Length", "Content-MD5",
-    "Accept-Ranges", "Digest", "Content-Digest", "Repr-Digest", NULL
-};
-
 static void drop_field(request_rec *r, const char *name)
 {
     apr_table_unset(r->headers_out, name);
     apr_table_unset(r->err_headers_out, name);
 }
 
+static void drop_from(apr_table_t *table)
+{
+    const apr_array_header_t *arr = apr_table_elts(table);
+    int i = 0;
+
+    while (i < arr->nelts) {
+        const char *key = APR_ARRAY_IDX(arr, i, apr_table_entry_t).key;
+        fcng_str name = { key, key != NULL ? strlen(key) : 0 };
+
+        if (fcng_filter_drops(name)) {
+            apr_table_unset(table, key); /* another one stands there now */
+        }
+        else {
+            i++;
+        }
+    }
+}
+
 void fastcgi_ng_drop_original(request_rec *r)
 {
-    int i;
-
-    for (i = 0; of_original[i] != NULL; i++) {
-        drop_field(r, of_original[i]);
-    }
+    drop_from(r->headers_out);
+    drop_from(r->err_headers_out);
     r->clength = 0;
     r->mtime = 0;
     /* Said of the original: what comes has validators of its own. */
@@ -91,8 +88,9 @@ void fastcgi_ng_drop_original(request_rec *r)
 static int drop_named(void *data, const char *name, const char *value)
 {
     request_rec *r = data;
+    fcng_str field = { name, strlen(name) };
 
-    if (ap_cstr_casecmp(name, "Set-Cookie") != 0) {
+    if (!fcng_filter_adds(field)) {
         drop_field(r, name);
     }
     if (ap_cstr_casecmp(name, "Content-Language") == 0) {

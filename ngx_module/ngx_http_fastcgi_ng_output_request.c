@@ -17,20 +17,6 @@ static ngx_int_t ngx_http_fastcgi_ng_output_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 
 
-/* fields that hold for the body of the original only */
-static ngx_str_t  ngx_http_fastcgi_ng_original_only[] = {
-    ngx_string("content-length"),
-    ngx_string("content-md5"),
-    ngx_string("content-digest"),
-    ngx_string("repr-digest"),
-    ngx_string("digest"),
-    ngx_string("etag"),
-    ngx_string("last-modified"),
-    ngx_string("accept-ranges"),
-    ngx_null_string
-};
-
-
 /* the subrequest */
 
 static void
@@ -147,25 +133,15 @@ ngx_http_fastcgi_ng_output_start(ngx_http_request_t *r,
 
 /* its head */
 
-static ngx_uint_t
-ngx_http_fastcgi_ng_is_among(ngx_table_elt_t *h, ngx_str_t *name)
-{
-    for ( /* void */ ; name->len; name++) {
-        if (h->key.len == name->len
-            && ngx_strncasecmp(h->key.data, name->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 ngx_uint_t
 ngx_http_fastcgi_ng_of_original(ngx_table_elt_t *h)
 {
-    return ngx_http_fastcgi_ng_is_among(h, ngx_http_fastcgi_ng_original_only);
+    fcng_str  name;
+
+    name.data = (char *) h->key.data;
+    name.len = h->key.len;
+
+    return fcng_filter_drops(name);
 }
 
 
@@ -175,18 +151,19 @@ ngx_http_fastcgi_ng_of_original(ngx_table_elt_t *h)
 static ngx_uint_t
 ngx_http_fastcgi_ng_is_kept(ngx_table_elt_t *h, ngx_http_headers_out_t *app)
 {
-    ngx_uint_t         i;
-    ngx_list_part_t   *part;
-    ngx_table_elt_t   *a;
-    static ngx_str_t   several[] = {
-        ngx_string("set-cookie"), ngx_null_string
-    };
+    fcng_str          name;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *a;
 
-    if (ngx_http_fastcgi_ng_of_original(h)) {
+    name.data = (char *) h->key.data;
+    name.len = h->key.len;
+
+    if (fcng_filter_drops(name)) {
         return 0;
     }
 
-    if (ngx_http_fastcgi_ng_is_among(h, several)) {
+    if (fcng_filter_adds(name)) {
         return 1;
     }
 

@@ -22,21 +22,6 @@ typedef struct {
 } ngx_http_fastcgi_ng_taken_t;
 
 
-/* names of fields that ask for something else than the whole original, the
-   first of them whatever the method */
-static ngx_str_t  ngx_http_fastcgi_ng_asking[] = {
-    ngx_string("accept-encoding"),
-    ngx_string("range"),
-    ngx_string("request-range"),
-    ngx_string("if-range"),
-    ngx_string("if-match"),
-    ngx_string("if-none-match"),
-    ngx_string("if-modified-since"),
-    ngx_string("if-unmodified-since"),
-    ngx_null_string
-};
-
-
 static void
 ngx_http_fastcgi_ng_taken_cleanup(void *data)
 {
@@ -86,21 +71,13 @@ ngx_http_fastcgi_ng_taken_get(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_fastcgi_ng_is_asking(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
-    ngx_str_t  *name;
+    fcng_str  name;
 
-    for (name = ngx_http_fastcgi_ng_asking; name->len; name++) {
+    name.data = (char *) h->key.data;
+    name.len = h->key.len;
 
-        if (h->key.len == name->len
-            && ngx_strncasecmp(h->key.data, name->data, name->len) == 0)
-        {
-            /* else a condition says what may be done, not what is sent */
-
-            return name == ngx_http_fastcgi_ng_asking
-                   || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-        }
-    }
-
-    return 0;
+    return fcng_filter_hides(name,
+                             (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) != 0);
 }
 
 

@@ -17,6 +17,7 @@
  *   conn, request          records out, events in
  *   head                   STDOUT -> the CGI response head
  *   authorizer             what such a head means in that role
+ *   filter                 which fields are the original's, which the filter's
  *   lines, messages        what the operator reads
  *
  * "Spec" is the FastCGI Specification 1.0 unless another one is named.
@@ -460,6 +461,31 @@ void fcng_authz_kept(fcng_authz_peer *peer);
 
 /* A question without the record got no byte of an answer. */
 void fcng_authz_unanswered(fcng_authz_peer *peer);
+
+/* ------------------------------------------------------------- filter --- */
+
+/*
+ * A response that goes through a Filter (Spec 6.4): the original goes in, and
+ * what the application makes of it goes to the client.  |name| is that of a
+ * header field, in any case.
+ */
+
+/*
+ * Whether a field of the request is hidden from whoever makes the original, as
+ * it asks for a part of the response, for none, or for an encoded one, and
+ * that is the filtered one's business: Accept-Encoding, and where the request
+ * |retrieves| something (GET, HEAD) Range, Request-Range and If-*.  With other
+ * methods a condition says what may be done (RFC 9110 section 13.1).
+ */
+bool fcng_filter_hides(fcng_str name, bool retrieves);
+
+/* Whether a field of the original's head is true of the original only, and
+   goes: its validators, its length, its digests, Accept-Ranges. */
+bool fcng_filter_drops(fcng_str name);
+
+/* Whether a field of the application's head stands beside those of the
+   original of that name (Set-Cookie), and not in their place. */
+bool fcng_filter_adds(fcng_str name);
 
 /* ------------------------------------------------- requests and events --- */
 
