@@ -26,15 +26,7 @@ sub get {
 
 FCNG::Hosts->each(only => 'apache', http2 => 1, timeout => 2, sub {
     my ($host) = @_;
-    my $app = FCNG::App->new(request => sub {
-        my ($r) = @_;
-        $r->out("Content-Type: text/plain\r\n\r\n");
-        for (1 .. 1000) {
-            $r->out('x' x 65_536) or last;
-        }
-        $r->note('gone');
-        return $r->die_now;
-    });
+    my $app = FCNG::App->new(request => sub { $_[0]->flood });
     $host->location('/app/', app => $app, options =>
         { request_timeout => '1s', read_timeout => '20s' });
     $host->start;

@@ -14,15 +14,7 @@ FCNG::Hosts->each(only => 'apache', load => [qw(socache_shmcb ssl)], sub {
     my ($host) = @_;
     my $openssl = find_tool('openssl') or die "openssl missing\n";
     my $curl = find_tool('curl') or die "curl missing\n";
-    my $app = FCNG::App->new(request => sub {
-        my ($r) = @_;
-        $r->out("Content-Type: text/plain\r\n\r\n");
-        for (1 .. 1000) {
-            $r->out('x' x 65_536) or last;
-        }
-        $r->note('gone');
-        return $r->die_now;
-    });
+    my $app = FCNG::App->new(request => sub { $_[0]->flood });
     my ($key, $cert) = map { $host->dir . "/tmp/$_" } qw(key cert);
     my ($rc, undef, $said) = run_bounded(30, $openssl, qw(req -x509 -newkey
         rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout), $key, '-out',

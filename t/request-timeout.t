@@ -34,14 +34,7 @@ FCNG::Hosts->each(sub {
             }
             return $r->end;
         }
-        if ($do eq 'flood') {
-            $r->out($head);
-            for (1 .. 1000) {
-                $r->out('x' x 65_536) or last;
-            }
-            $r->note('gone', how => 'write');
-            return $r->die_now;
-        }
+        return $r->flood if $do eq 'flood';
         $r->wait_gate('go') if $do eq 'hold';
         return $r->text(length $r->body);
     });

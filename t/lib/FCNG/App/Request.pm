@@ -158,6 +158,18 @@ sub text {
     return $self->answer("Content-Type: text/plain\r\n$head\r\n$body");
 }
 
+# 64 MB of a response, or what the host takes of it; says that it is over and
+# breaks off.
+sub flood {
+    my ($self) = @_;
+    $self->out("Content-Type: text/plain\r\n\r\n");
+    for (1 .. 1000) {
+        $self->out('x' x 65_536) or last;
+    }
+    $self->note('gone', how => 'write');
+    return $self->die_now;
+}
+
 # Ends the application's side at once, in the middle of whatever it was.
 sub die_now { $_[0]{gone} = 'application'; $_[0]{conn}->close }
 
