@@ -707,12 +707,10 @@ typedef void fastcgi_ng_ready_t(fastcgi_ng_backend_t *backend,
                                 fastcgi_ng_conn_t *conn, bool read,
                                 bool write);
 
-/* fastcgi_ng_pool.c */
+/* fastcgi_ng_child.c */
 apr_status_t fastcgi_ng_child_create(apr_pool_t *pchild, server_rec *s);
-void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
-/* The server as |task| sees it. */
-void fastcgi_ng_backend_look(fastcgi_ng_backend_t *backend,
-                             fcng_candidate *candidate);
+
+/* fastcgi_ng_acquire.c */
 /*
  * A connection for |task|: task->conn, busy, idle before or new.  FCNG_OK, or
  * FCNG_AGAIN (|room|: it would have to wait), FCNG_ERR_CONNECT (told and
@@ -727,16 +725,47 @@ typedef struct fastcgi_ng_ask_t {
 } fastcgi_ng_ask_t;
 int fastcgi_ng_backend_acquire(fastcgi_ng_task_t *task,
                                const fastcgi_ng_ask_t *ask);
+/* With the mutex held: those that wait go on. */
+void fastcgi_ng_backend_serve(fastcgi_ng_backend_t *backend, uint64_t now);
+
+/* fastcgi_ng_pool.c */
+/* The server as |task| sees it. */
+void fastcgi_ng_backend_look(fastcgi_ng_backend_t *backend,
+                             fcng_candidate *candidate);
+/* Requests share connections there, for all that is known now. */
+bool fastcgi_ng_backend_shares(fastcgi_ng_backend_t *backend);
 void fastcgi_ng_backend_first_byte(fastcgi_ng_task_t *task);
 /* A record of the application came: the server is in good health. */
 void fastcgi_ng_backend_answered(fastcgi_ng_task_t *task);
-/* Requests share connections there, for all that is known now. */
-bool fastcgi_ng_backend_shares(fastcgi_ng_backend_t *backend);
 /* Gives task->conn back, kept or closed, and counts how the attempt ended;
    |retried|: and that another one follows a failure. */
 void fastcgi_ng_backend_release(fastcgi_ng_task_t *task, bool reusable,
                                 const fcng_outcome *outcome,
                                 enum fcng_counter counter, bool retried);
+/* What the sizes of its responses are known by. */
+fcng_str fastcgi_ng_task_path(const fastcgi_ng_task_t *task);
+/* With the mutex held, as all that follow: into the list of idle ones and out
+   of it, where true means that the service thread polls it and must be
+   told. */
+void fastcgi_ng_idle_add(fastcgi_ng_backend_t *backend,
+                         fastcgi_ng_conn_t *conn);
+bool fastcgi_ng_idle_remove(fastcgi_ng_backend_t *backend,
+                            fastcgi_ng_conn_t *conn);
+/* One that the pool has forgotten, or does not know yet. */
+void fastcgi_ng_backend_close(fastcgi_ng_conn_t *conn);
+/* By the application, with nothing to answer. */
+void fastcgi_ng_conn_was_closed(const fastcgi_ng_conn_t *conn, uint64_t now);
+/* When something is to be done again. */
+uint64_t fastcgi_ng_backend_due(const fastcgi_ng_backend_t *backend,
+                                uint64_t now);
+/* NULL: no memory. */
+fastcgi_ng_conn_t *fastcgi_ng_conn_new(fastcgi_ng_backend_t *backend, int fd,
+                                       uint32_t max_streams);
+/* The server failed this request. */
+void fastcgi_ng_backend_failed(fastcgi_ng_task_t *task, uint64_t now);
+
+/* fastcgi_ng_idle.c */
+void fastcgi_ng_child_close_idle(fastcgi_ng_child_t *child);
 /* What is due: idle connections that are too old, waiters. */
 void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
 /* One of the connections that expire() has found missing; false: there are
@@ -744,11 +773,6 @@ void fastcgi_ng_backend_expire(fastcgi_ng_backend_t *backend);
 bool fastcgi_ng_backend_open_ahead(fastcgi_ng_backend_t *backend);
 /* Drops |conn| when it is idle and no longer alive. */
 fastcgi_ng_ready_t fastcgi_ng_backend_recheck;
-
-/* With the mutex held, for fastcgi_ng_mux.c: those that wait go on; and a
-   connection is closed, which the pool has forgotten. */
-void fastcgi_ng_backend_serve(fastcgi_ng_backend_t *backend, uint64_t now);
-void fastcgi_ng_backend_close(fastcgi_ng_conn_t *conn);
 
 /* fastcgi_ng_mux.c: connections that requests share. */
 apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child);
