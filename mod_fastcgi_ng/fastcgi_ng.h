@@ -518,8 +518,7 @@ const fastcgi_ng_dir_conf_t *fastcgi_ng_dir_conf(request_rec *r);
 fastcgi_ng_request_t *fastcgi_ng_request_find(request_rec *r);
 fastcgi_ng_request_t *fastcgi_ng_request_get(request_rec *r);
 
-/* fastcgi_ng_responder.c */
-#define FASTCGI_NG_CLIENT_GONE 499 /* never sent; what nginx logs */
+/* fastcgi_ng_task.c */
 fastcgi_ng_task_t *fastcgi_ng_task_create(request_rec *r,
                                           const fastcgi_ng_dir_conf_t *conf,
                                           const fastcgi_ng_app_t *app);
@@ -533,12 +532,25 @@ void fastcgi_ng_task_begin(fastcgi_ng_task_t *task);
 bool fastcgi_ng_task_go(fastcgi_ng_task_t *task);
 void fastcgi_ng_task_cancel(fastcgi_ng_task_t *task);
 void fastcgi_ng_task_end(fastcgi_ng_task_t *task);
-/* Whether the connection's failure with |err| is the response's too. */
-bool fastcgi_ng_task_fails(const fastcgi_ng_task_t *task, int err);
 /* Begins the request on |conn|.  FCNG_OK, or an error of the core's. */
 int fastcgi_ng_task_submit(const fastcgi_ng_task_t *task,
                            fastcgi_ng_conn_t *conn, void *user,
                            fcng_request **request);
+
+/* fastcgi_ng_pump.c */
+/* An attempt that has a connection: to the request's end, or until it needs
+   more data. */
+void fastcgi_ng_pump(fastcgi_ng_task_t *task);
+bool fastcgi_ng_task_goes_on(const fastcgi_ng_task_t *task);
+/* Its time is over. */
+bool fastcgi_ng_task_is_late(const fastcgi_ng_task_t *task);
+/* The response is complete, but for END_REQUEST perhaps. */
+bool fastcgi_ng_task_is_whole(const fastcgi_ng_task_t *task);
+/* Whether the connection's failure with |err| is the response's too. */
+bool fastcgi_ng_task_fails(const fastcgi_ng_task_t *task, int err);
+
+/* fastcgi_ng_responder.c */
+#define FASTCGI_NG_CLIENT_GONE 499 /* never sent; what nginx logs */
 /* The status for the client of a task that failed; |busy|: it may come again
    later. */
 int fastcgi_ng_task_status(const fastcgi_ng_task_t *task, bool *busy);
