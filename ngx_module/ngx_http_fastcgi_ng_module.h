@@ -523,6 +523,11 @@ ngx_int_t ngx_http_fastcgi_ng_script_name(ngx_http_request_t *r,
     ngx_str_t *name);
 
 /* conf.c */
+extern ngx_command_t  ngx_http_fastcgi_ng_commands[];
+ngx_http_upstream_srv_conf_t *ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_str_t *address);
+
+/* merge.c */
 void *ngx_http_fastcgi_ng_create_main_conf(ngx_conf_t *cf);
 void *ngx_http_fastcgi_ng_create_srv_conf(ngx_conf_t *cf);
 void *ngx_http_fastcgi_ng_create_loc_conf(ngx_conf_t *cf);
@@ -535,9 +540,28 @@ ngx_int_t ngx_http_fastcgi_ng_filter_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf);
 char *ngx_http_fastcgi_ng_add_location(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf);
-ngx_http_upstream_srv_conf_t *ngx_http_fastcgi_ng_add_upstream(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_str_t *address);
-extern ngx_command_t  ngx_http_fastcgi_ng_commands[];
+
+/* cache_conf.c */
+void ngx_http_fastcgi_ng_merge_store(ngx_http_upstream_conf_t *conf,
+    ngx_http_upstream_conf_t *prev);
+char *ngx_http_fastcgi_ng_store(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+#if (NGX_HTTP_CACHE)
+char *ngx_http_fastcgi_ng_merge_cache(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *fconf,
+    ngx_http_fastcgi_ng_loc_conf_t *fprev);
+char *ngx_http_fastcgi_ng_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_fastcgi_ng_cache_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+#endif
+
+/* authorizer_conf.c */
+char *ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
+    ngx_http_fastcgi_ng_loc_conf_t *conf,
+    ngx_http_fastcgi_ng_loc_conf_t *prev);
+char *ngx_http_fastcgi_ng_authorizer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* env.c */
 ngx_int_t ngx_http_fastcgi_ng_init_params(ngx_conf_t *cf,
