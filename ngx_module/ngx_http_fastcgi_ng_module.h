@@ -414,6 +414,21 @@ struct ngx_http_fastcgi_ng_stream_s {
 };
 
 
+/* active == !ready, always: see stream.c */
+#define ngx_http_fastcgi_ng_set(ev, is_ready)                                 \
+    (ev)->ready = (is_ready);                                                 \
+    (ev)->active = !(is_ready)
+
+
+/* Where the response's bytes go. */
+typedef struct {
+    ngx_chain_t  *chain;
+    u_char       *pos;
+    size_t        left;
+    size_t        done;
+} ngx_http_fastcgi_ng_dest_t;
+
+
 /* what a link has that several streams share */
 
 typedef struct {
@@ -663,16 +678,41 @@ void ngx_http_fastcgi_ng_stream_refuse(ngx_http_fastcgi_ng_stream_t *st,
     ngx_uint_t status);
 void ngx_http_fastcgi_ng_stream_timer(ngx_http_fastcgi_ng_stream_t *st,
     ngx_msec_t wait);
-ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
-ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle);
 void ngx_http_fastcgi_ng_stream_timeout(ngx_http_request_t *r);
+void ngx_http_fastcgi_ng_stream_sent(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_uint_t drain);
+void ngx_http_fastcgi_ng_del_timer(ngx_http_fastcgi_ng_stream_t *st);
+
+/* stream_events.c */
 void ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st);
+ngx_uint_t ngx_http_fastcgi_ng_repeatable(ngx_http_request_t *r);
 void ngx_http_fastcgi_ng_stream_event(ngx_http_fastcgi_ng_stream_t *st,
     fcng_event *ev);
 void ngx_http_fastcgi_ng_stream_cancel(ngx_http_fastcgi_ng_stream_t *st,
     int err);
-void ngx_http_fastcgi_ng_stream_sent(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_on_event(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_event *ev, ngx_http_fastcgi_ng_dest_t *dest);
+
+/* stream_in.c */
+void ngx_http_fastcgi_ng_dest_copy(ngx_http_fastcgi_ng_dest_t *dest,
+    const char *data, size_t len);
+ssize_t ngx_http_fastcgi_ng_recv(ngx_connection_t *c, u_char *buf,
+    size_t size);
+ssize_t ngx_http_fastcgi_ng_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit);
+
+/* stream_out.c */
+ssize_t ngx_http_fastcgi_ng_send(ngx_connection_t *c, u_char *buf,
+    size_t size);
+ngx_int_t ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params);
+ngx_int_t ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_buf_t *params);
+ngx_chain_t *ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+ngx_int_t ngx_http_fastcgi_ng_stream_finish(ngx_http_request_t *r);
 
 /* link.c */
 ngx_http_fastcgi_ng_link_t *ngx_http_fastcgi_ng_link_open(
