@@ -756,29 +756,38 @@ void ngx_http_fastcgi_ng_free_server(ngx_peer_connection_t *pc,
     ngx_http_fastcgi_ng_ctx_t *ctx, ngx_uint_t state);
 void ngx_http_fastcgi_ng_wait_over(ngx_http_fastcgi_ng_stream_t *st);
 
-/* pool.c */
+/* peer.c */
 void ngx_http_fastcgi_ng_wrap_peer(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx);
-ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_find(
-    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_peer_connection_t *pc,
-    fcng_pool_options *options);
 ngx_int_t ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_go_on(ngx_http_fastcgi_ng_stream_t *st,
     ngx_int_t rc);
 ngx_int_t ngx_http_fastcgi_ng_peer_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
-void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);
-void ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool);
-void ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st);
-void ngx_http_fastcgi_ng_pools_run(void);
-void ngx_http_fastcgi_ng_pools_delete(void);
 void ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
     ngx_err_t err);
 void ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st);
 ngx_int_t ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_pool_moved(ngx_http_fastcgi_ng_stream_t *st);
+ngx_int_t ngx_http_fastcgi_ng_use(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_pool_conn *conn);
+ngx_int_t ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st);
 
+/* pool.c */
+ngx_http_fastcgi_ng_pool_t *ngx_http_fastcgi_ng_pool_find(
+    ngx_http_fastcgi_ng_loc_conf_t *conf, ngx_peer_connection_t *pc,
+    fcng_pool_options *options);
+void ngx_http_fastcgi_ng_pool_run(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_pool_schedule(ngx_http_fastcgi_ng_pool_t *pool);
+void ngx_http_fastcgi_ng_pool_started(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_pools_run(void);
+void ngx_http_fastcgi_ng_pools_delete(void);
+
+/* connect_log.c */
+enum fcng_connect_cause ngx_http_fastcgi_ng_cause(ngx_err_t err);
+void ngx_http_fastcgi_ng_log_connect(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_err_t err);
 
 /* ahead.c */
 void ngx_http_fastcgi_ng_ahead_init(ngx_cycle_t *cycle);
