@@ -578,10 +578,12 @@ char *ngx_http_fastcgi_ng_merge_authorizers(ngx_conf_t *cf,
 char *ngx_http_fastcgi_ng_authorizer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* env.c */
+/* params.c */
 ngx_int_t ngx_http_fastcgi_ng_init_params(ngx_conf_t *cf,
     ngx_http_fastcgi_ng_loc_conf_t *conf,
     ngx_http_fastcgi_ng_params_t *params, ngx_keyval_t *defaults);
+
+/* env.c */
 ngx_int_t ngx_http_fastcgi_ng_check(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_encode(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx, ngx_buf_t **params);
