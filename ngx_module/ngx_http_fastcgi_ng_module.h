@@ -279,6 +279,24 @@ typedef struct {
 } ngx_http_fastcgi_ng_spool_t;
 
 
+/* A grant, to be used again for the same question. */
+struct ngx_http_fastcgi_ng_grant_s {
+    ngx_http_upstream_srv_conf_t    *upstream;
+    ngx_str_t                        params;
+    ngx_array_t                      vars;        /* fcng_field */
+};
+
+
+/* What is known of a main request. */
+struct ngx_http_fastcgi_ng_auth_s {
+    ngx_uint_t                       index;       /* of the list, being asked */
+    ngx_http_fastcgi_ng_question_t  *question;
+    ngx_array_t                      grants;
+    ngx_array_t                      now;         /* set by this list so far */
+    ngx_array_t                      vars;        /* set by any: fcng_field */
+};
+
+
 /* What an authorizer is asked for one request, and its answer. */
 struct ngx_http_fastcgi_ng_question_s {
     ngx_http_fastcgi_ng_auth_t      *auth;
@@ -605,9 +623,18 @@ void **ngx_http_fastcgi_ng_conf_instead(ngx_http_request_t *r,
 ngx_int_t ngx_http_fastcgi_ng_authorizer_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_fastcgi_ng_answer_field(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_question_t *q, fcng_field *field);
+
+/* auth_vars.c */
+ngx_int_t ngx_http_fastcgi_ng_vars_init(ngx_http_request_t *r,
+    ngx_array_t *vars);
+fcng_field *ngx_http_fastcgi_ng_vars_find(ngx_array_t *vars, fcng_str name);
+ngx_int_t ngx_http_fastcgi_ng_vars_set(ngx_array_t *vars, ngx_array_t *from);
+ngx_http_fastcgi_ng_auth_t *ngx_http_fastcgi_ng_auth_get(
+    ngx_http_request_t *r);
 ngx_array_t *ngx_http_fastcgi_ng_auth_vars(ngx_http_request_t *r);
 ngx_int_t ngx_http_fastcgi_ng_auth_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+void ngx_http_fastcgi_ng_replace_user(ngx_http_core_main_conf_t *cmcf);
 
 /* denial.c */
 ngx_int_t ngx_http_fastcgi_ng_denial_keep(ngx_http_request_t *r,
