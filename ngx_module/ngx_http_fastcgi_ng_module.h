@@ -447,6 +447,17 @@ typedef struct {
 } ngx_http_fastcgi_ng_dest_t;
 
 
+#define NGX_HTTP_FASTCGI_NG_BLOCK  16384
+
+struct ngx_http_fastcgi_ng_block_s {
+    ngx_http_fastcgi_ng_block_t     *next;
+    u_char                          *pos;
+    u_char                          *last;
+    ngx_uint_t                       spilled;  /* it was in the file */
+    u_char                           data[NGX_HTTP_FASTCGI_NG_BLOCK];
+};
+
+
 /* what a link has that several streams share */
 
 typedef struct {
@@ -771,10 +782,19 @@ void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
 ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
+
+/* mux_blocks.c */
 size_t ngx_http_fastcgi_ng_mux_take(ngx_http_fastcgi_ng_stream_t *st,
     u_char **pos);
 void ngx_http_fastcgi_ng_mux_took(ngx_http_fastcgi_ng_stream_t *st, size_t n);
 void ngx_http_fastcgi_ng_mux_drop(ngx_http_fastcgi_ng_stream_t *st);
+ngx_http_fastcgi_ng_block_t *ngx_http_fastcgi_ng_block_last(
+    ngx_http_fastcgi_ng_stream_t *st);
+ngx_int_t ngx_http_fastcgi_ng_block_add(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_str bytes);
+ngx_int_t ngx_http_fastcgi_ng_spill(ngx_http_fastcgi_ng_stream_t *st,
+    fcng_str bytes);
+void ngx_http_fastcgi_ng_blocks_free(void);
 
 /* ask.c */
 void ngx_http_fastcgi_ng_ask_values(ngx_http_fastcgi_ng_pool_t *pool);
