@@ -27,31 +27,12 @@ static ngx_uint_t                   ngx_http_fastcgi_ng_generation = 1;
 
 
 static ngx_uint_t
-ngx_http_fastcgi_ng_same_options(fcng_pool_options *a, fcng_pool_options *b)
-{
-    return a == b
-           || (a->max_connections == b->max_connections
-               && a->max_queue == b->max_queue
-               && a->queue_timeout_us == b->queue_timeout_us
-               && a->max_idle == b->max_idle
-               && a->idle_timeout_us == b->idle_timeout_us
-               && a->min_idle == b->min_idle
-               && a->max_requests == b->max_requests
-               && a->max_lifetime_us == b->max_lifetime_us
-               && a->multiplex == b->multiplex
-               && a->max_streams == b->max_streams
-               && a->stream_buffer == b->stream_buffer
-               && a->split_large_params == b->split_large_params);
-}
-
-
-static ngx_uint_t
 ngx_http_fastcgi_ng_pool_is(ngx_http_fastcgi_ng_pool_t *pool,
     ngx_peer_connection_t *pc, fcng_pool_options *options)
 {
     if (pool->socklen != pc->socklen
         || ngx_memcmp(&pool->sockaddr, pc->sockaddr, pc->socklen) != 0
-        || !ngx_http_fastcgi_ng_same_options(&pool->options, options)
+        || !fcng_pool_options_equal(&pool->options, options)
         || pool->so_keepalive != pc->so_keepalive)
     {
         return 0;
