@@ -48,34 +48,17 @@ static void         *ngx_http_fastcgi_ng_buffers;     /* free, linked */
 
 /* opening and closing */
 
-ngx_http_fastcgi_ng_link_t *
-ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool,
-    enum fcng_pool_need need, ngx_log_t *log, ngx_err_t *err)
+/* The core's side of it, and its streams if it has several; NULL: no memory. */
+
+static ngx_http_fastcgi_ng_link_t *
+ngx_http_fastcgi_ng_link_create(ngx_http_fastcgi_ng_pool_t *pool,
+    enum fcng_pool_need need, ngx_connection_t *c, ngx_log_t *log)
 {
-    ngx_socket_t                 s;
-    ngx_connection_t            *c;
     fcng_conn_options            options;
     ngx_http_fastcgi_ng_link_t  *link;
 
-    *err = 0;
-
-    s = ngx_socket(pool->sockaddr.sockaddr.sa_family, SOCK_STREAM, 0);
-    if (s == (ngx_socket_t) -1) {
-        *err = ngx_socket_errno;
-        return NULL;
-    }
-
-    c = ngx_get_connection(s, log);
-    if (c == NULL) {
-        (void) ngx_close_socket(s);
-        *err = NGX_ENOMEM;
-        return NULL;
-    }
-
     link = ngx_calloc(sizeof(ngx_http_fastcgi_ng_link_t), log);
     if (link == NULL) {
-        ngx_close_connection(c);
-        *err = NGX_ENOMEM;
         return NULL;
     }
 
@@ -94,8 +77,6 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool,
     link->fcng = fcng_conn_new(NULL, &options);
     if (link->fcng == NULL) {
         ngx_free(link);
-        ngx_close_connection(c);
-        *err = NGX_ENOMEM;
         return NULL;
     }
 
@@ -108,6 +89,38 @@ ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool,
     {
         fcng_conn_del(link->fcng);
         ngx_free(link);
+        return NULL;
+    }
+
+    return link;
+}
+
+
+ngx_http_fastcgi_ng_link_t *
+ngx_http_fastcgi_ng_link_open(ngx_http_fastcgi_ng_pool_t *pool,
+    enum fcng_pool_need need, ngx_log_t *log, ngx_err_t *err)
+{
+    ngx_socket_t                 s;
+    ngx_connection_t            *c;
+    ngx_http_fastcgi_ng_link_t  *link;
+
+    *err = 0;
+
+    s = ngx_socket(pool->sockaddr.sockaddr.sa_family, SOCK_STREAM, 0);
+    if (s == (ngx_socket_t) -1) {
+        *err = ngx_socket_errno;
+        return NULL;
+    }
+
+    c = ngx_get_connection(s, log);
+    if (c == NULL) {
+        (void) ngx_close_socket(s);
+        *err = NGX_ENOMEM;
+        return NULL;
+    }
+
+    link = ngx_http_fastcgi_ng_link_create(pool, need, c, log);
+    if (link == NULL) {
         ngx_close_connection(c);
         *err = NGX_ENOMEM;
         return NULL;

@@ -609,17 +609,93 @@ ngx_http_fastcgi_ng_grow(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
+static void
+ngx_http_fastcgi_ng_local_redirect(ngx_http_request_t *r,
     ngx_http_fastcgi_ng_ctx_t *ctx)
 {
-    size_t                         head_max;
-    ngx_buf_t                     *b;
     ngx_http_upstream_t           *u;
     ngx_http_fastcgi_ng_stream_t  *st;
 
     u = r->upstream;
+    st = ctx->stream;
+
+    if (st && st->conf->of_output) {
+        /* what the client had asked for has been served already */
+
+        if (!ctx->head.status_given) {
+            u->headers_in.status_n = NGX_HTTP_MOVED_TEMPORARILY;
+        }
+
+    } else if (u->headers_in.x_accel_redirect == NULL) {
+        /* RFC 3875 6.2.2: as if the client had asked for that path */
+        u->headers_in.x_accel_redirect = u->headers_in.location;
+    }
+}
+
+
+/* The buffer may have grown for the head: as large as nginx expects it. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_fit_buffer(ngx_http_request_t *r)
+{
+    size_t                head_max;
+    ngx_buf_t            *b;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
     b = &u->buffer;
+
+    head_max = u->conf->buffer_size;
+
+    if ((size_t) (b->end - b->start) <= head_max) {
+        return NGX_OK;
+    }
+
+    /* The cache wants the head within buffer_size, when it reads it again. */
+
+    if ((size_t) (b->pos - b->start) > head_max) {
+        u->cacheable = 0;
+    }
+
+    if (u->cacheable) {
+        return NGX_OK;
+    }
+
+    b->start = b->pos;
+
+    if ((size_t) (b->end - b->start) > head_max) {
+        b->end = b->start + head_max;
+    }
+
+    if (b->end < b->last) {
+        b->end = b->last;
+    }
+
+    if (b->end == b->start) {
+        /* the head has filled the buffer: the body needs another one */
+
+        b->start = ngx_palloc(r->pool, head_max);
+        if (b->start == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->pos = b->start;
+        b->last = b->start;
+        b->end = b->start + head_max;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
+    ngx_http_fastcgi_ng_ctx_t *ctx)
+{
+    ngx_http_upstream_t           *u;
+    ngx_http_fastcgi_ng_stream_t  *st;
+
+    u = r->upstream;
     st = ctx->stream;
 
     u->headers_in.status_n = ctx->head.status;
@@ -628,19 +704,8 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         u->state->status = ctx->head.status;
     }
 
-    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT && st && st->conf->of_output)
-    {
-        /* what the client had asked for has been served already */
-
-        if (!ctx->head.status_given) {
-            u->headers_in.status_n = NGX_HTTP_MOVED_TEMPORARILY;
-        }
-
-    } else if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT
-               && u->headers_in.x_accel_redirect == NULL)
-    {
-        /* RFC 3875 6.2.2: as if the client had asked for that path */
-        u->headers_in.x_accel_redirect = u->headers_in.location;
+    if (ctx->head.kind == FCNG_HEAD_LOCAL_REDIRECT) {
+        ngx_http_fastcgi_ng_local_redirect(r, ctx);
     }
 
     if (r->cached || st == NULL) {
@@ -663,47 +728,10 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
                && ctx->head.status != NGX_HTTP_NOT_MODIFIED)
     {
         /* all of it is here */
-        u->headers_in.content_length_n = b->last - b->pos;
+        u->headers_in.content_length_n = u->buffer.last - u->buffer.pos;
     }
 
-    head_max = u->conf->buffer_size;
-
-    if ((size_t) (b->end - b->start) <= head_max) {
-        return NGX_OK;
-    }
-
-    /* The cache wants the head within buffer_size, when it reads it again. */
-
-    if ((size_t) (b->pos - b->start) > head_max) {
-        u->cacheable = 0;
-    }
-
-    if (!u->cacheable) {
-        b->start = b->pos;
-
-        if ((size_t) (b->end - b->start) > head_max) {
-            b->end = b->start + head_max;
-        }
-
-        if (b->end < b->last) {
-            b->end = b->last;
-        }
-
-        if (b->end == b->start) {
-            /* the head has filled the buffer: the body needs another one */
-
-            b->start = ngx_palloc(r->pool, head_max);
-            if (b->start == NULL) {
-                return NGX_ERROR;
-            }
-
-            b->pos = b->start;
-            b->last = b->start;
-            b->end = b->start + head_max;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_http_fastcgi_ng_fit_buffer(r);
 }
 
 
