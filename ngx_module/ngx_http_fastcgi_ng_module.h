@@ -780,8 +780,17 @@ void ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
     ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng, ngx_uint_t drain);
 ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
-void ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_orphan_event(ngx_http_fastcgi_ng_link_t *link,
+    fcng_event *ev);
+
+/* mux_read.c */
+ngx_int_t ngx_http_fastcgi_ng_mux_scratch(void);
+void ngx_http_fastcgi_ng_mux_scratch_free(void);
+void ngx_http_fastcgi_ng_mux_read_handler(ngx_http_fastcgi_ng_link_t *link);
 
 /* mux_blocks.c */
 size_t ngx_http_fastcgi_ng_mux_take(ngx_http_fastcgi_ng_stream_t *st,
