@@ -10,9 +10,9 @@
  * change it.
  *
  * A denial is the application's answer, sent whole in place of the response
- * (denial.c).  Grants and the variables that came with them live as long as
- * the main request's pool, since internal redirects clear the modules'
- * contexts.
+ * (denial.c).  Grants and the variables that came with them (auth_vars.c) live
+ * as long as the main request's pool, since internal redirects clear the
+ * modules' contexts.
  */
 
 
