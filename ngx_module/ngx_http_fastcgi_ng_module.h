@@ -552,6 +552,14 @@ struct ngx_http_fastcgi_ng_pool_s {
     fcng_msg_tag(fcng_msg_of(err))
 
 
+/* nginx --without-http-cache has no such member. */
+#if (NGX_HTTP_CACHE)
+#define ngx_http_fastcgi_ng_cached(r)  ((r)->cached)
+#else
+#define ngx_http_fastcgi_ng_cached(r)  0
+#endif
+
+
 /* No body comes: a cache asks for GET when its client wants HEAD. */
 #define ngx_http_fastcgi_ng_is_head(r)                                        \
     ((r)->method == NGX_HTTP_HEAD && (r)->upstream->method.len == 0)

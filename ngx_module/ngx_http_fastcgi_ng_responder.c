@@ -582,7 +582,7 @@ ngx_http_fastcgi_ng_grow(ngx_http_request_t *r)
 
     b = &r->upstream->buffer;
 
-    if (b->last < b->end || r->cached) {
+    if (b->last < b->end || ngx_http_fastcgi_ng_cached(r)) {
         return NGX_AGAIN;
     }
 
@@ -708,7 +708,7 @@ ngx_http_fastcgi_ng_head_done(ngx_http_request_t *r,
         ngx_http_fastcgi_ng_local_redirect(r, ctx);
     }
 
-    if (r->cached || st == NULL) {
+    if (ngx_http_fastcgi_ng_cached(r) || st == NULL) {
         return NGX_OK;
     }
 
@@ -816,7 +816,7 @@ ngx_http_fastcgi_ng_process_header(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_fastcgi_ng_module);
 
-    if (ctx->signal && !r->cached) {
+    if (ctx->signal && !ngx_http_fastcgi_ng_cached(r)) {
         return ctx->signal;
     }
 
