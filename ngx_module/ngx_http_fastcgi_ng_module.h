@@ -435,7 +435,6 @@ typedef struct {
     unsigned                         silent:1;       /* a request timed out */
     unsigned                         dead:1;
     unsigned                         retired:1;
-    unsigned                         disproved:1;
     unsigned                         answered:1;
     unsigned                         delivered:1;    /* since it was idle */
     unsigned                         blamed:1;       /* a stream is */

@@ -325,27 +325,36 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     }
 
     for my $name (qw(can lies)) {
+        my $app = $app{$name};
         is($host->get("/$name/text")->{status}, 200, "$name: one request");
-        is(scalar(() = $app{$name}->events('values')), 0,
+        is(scalar(() = $app->events('values')), 0,
             'does not make it worth asking');
-        sleep 0.2;
-        @clients = send_all($host, ("/$name/after") x 2);
-        ok(requests_seen($app{$name}, 3), 'two do');
-        ok($app{$name}->wait_event('values'), 'it is asked');
-        sleep 0.2;
-        ($opened) = $app{$name}->counts;
-        push @clients, send_all($host, ("/$name/after") x 3);
-        ok(requests_seen($app{$name}, 6), 'three more');
-        is(($app{$name}->counts)[0] - $opened, 1, 'share a connection');
-        $host->mark_log;
-        $app{$name}->open_gate('go');
-        is($_->{body}, 'after', 'each is answered') for answers(@clients);
+        # One that closes behind its first answer may have ended just then, so
+        # it is believed once more.
+        for my $round ($name eq 'can' ? 1 : (1, 2)) {
+            sleep 0.2;
+            $app->close_gate('go')->forget;
+            @clients = send_all($host, ("/$name/after") x 2);
+            ok(requests_seen($app, 2), "$name: two requests at once do");
+            ok($app->wait_event('values'), 'it is asked');
+            sleep 0.2;
+            ($opened) = $app->counts;
+            push @clients, send_all($host, ("/$name/after") x 3);
+            ok(requests_seen($app, 5), 'three more');
+            is(($app->counts)[0] - $opened, 1, 'share a connection');
+            $host->mark_log;
+            $app->open_gate('go');
+            is($_->{body}, 'after', 'each is answered')
+                for answers(@clients);
+            next if $round == 2;
+            unlike($host->new_log, qr/FCNG018/, 'nothing is said against it');
+        }
         next if $name eq 'can';
         like($host->wait_log(qr/FCNG018/) // '', qr/does not multiplex/,
-            'that it closed behind the first of them is told');
-        ($opened) = $app{lies}->counts;
+            'that it closed behind the first of them again is told');
+        ($opened) = $app->counts;
         answers(send_all($host, ('/lies/text') x 3));
-        is(($app{lies}->counts)[0] - $opened, 3, 'no others share');
+        is(($app->counts)[0] - $opened, 3, 'no others share');
     }
 
     # ---- a connection that breaks ----
@@ -365,6 +374,14 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         $app{cut}->events('request')), 1, 'it came once');
     like($host->wait_log(qr/FCNG004.*5 requests shared/) // '', qr/FCNG004/,
         'the log tells of the connection');
+    unlike($host->new_log, qr/FCNG018/,
+        'that it broke behind its first answer does not disprove anything');
+    ok($app{cut}->wait_idle, 'kept connections grow old');
+    ($opened) = $app{cut}->counts;
+    @clients = send_all($host, ('/cut/after') x 3);
+    $app{cut}->open_gate('go');
+    is($_->{body}, 'after', 'the next ones') for answers(@clients);
+    is(($app{cut}->counts)[0] - $opened, 1, 'share a connection');
 
     # Half of them each, more or less.
     @clients = send_all($host, ('/two/part') x 10);
