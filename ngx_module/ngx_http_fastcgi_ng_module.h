@@ -399,6 +399,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         deaf:1;         /* takes no more STDIN */
     unsigned                         sham_timer:1;   /* see stream_ready */
     unsigned                         timing:1;       /* |timer| is set */
+    unsigned                         paused:1;       /* before it asks again */
 
     unsigned                         shared:1;
     unsigned                         early:1;   /* not sent by nginx itself */

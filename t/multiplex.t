@@ -45,6 +45,16 @@ sub serve {
         $r->queue("X-Accel-Buffering: no\r\n$head" . bytes('30000000'));
         return $r->finish;
     }
+    if ($what eq 'gone') {
+        my $app = $r->{conn}{app};
+        return $r->text('back') if $app->is_back;
+        return $r->at('end', sub {
+            my $alone = keys %{ $r->{multiplex}{open} } == 1;
+            sleep 0.02 if $alone;
+            $r->note('gone');
+            $r->conn->close;
+        });
+    }
     # Cut off by the application, once.
     if ($what =~ /^(?:once|part)/ && $r->{conn}{app}->is_before_cut) {
         $r->out($head . 'part') if $what eq 'part';
@@ -52,6 +62,12 @@ sub serve {
         return $r->at('cut', sub { $r->conn->close });
     }
     return $r->text("$what: $r->{id}");
+}
+
+# It closes connections for 60 ms after the first one.
+sub FCNG::App::is_back {
+    my ($at) = map { $_->{at} } $_[0]->events('gone');
+    return $at && time - $at > 0.06;
 }
 
 sub FCNG::App::is_before_cut { !-e "$_[0]{dir}/gates/cut" }
@@ -113,6 +129,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         lies => application(lies => 1,
             values => { FCGI_MPXS_CONNS => 1, FCGI_MAX_REQS => 2000 }),
         cut => application(),
+        ends => application(),
         cannot => application(values => { FCGI_MPXS_CONNS => 0 }),
         silent => application(values => 'silent'),
         can => application(),
@@ -125,6 +142,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     );
     my %words = (map({ $_ => { multiplex => 'auto' } }
         qw(lies cannot silent can)),
+        ends => { multiplex => 'on', max_streams => 3 },
         many => { multiplex => 'on', max_streams => 4 });
     $host->status_at('/status');
     $host->location("/$_/", app => $app{$_},
@@ -382,6 +400,16 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     $app{cut}->open_gate('go');
     is($_->{body}, 'after', 'the next ones') for answers(@clients);
     is(($app{cut}->counts)[0] - $opened, 1, 'share a connection');
+
+    # Its connections, new ones too, do not all end in the same moment.
+    @clients = send_all($host, ('/ends/gone') x 4);
+    ok(requests_seen($app{ends}, 4), 'an application with four requests');
+    is(($app{ends}->counts)[0], 2, 'on two connections');
+    $app{ends}->open_gate('end');
+    ok($app{ends}->wait_event('gone'), 'ends');
+    push @clients, send_all($host, '/ends/gone');
+    is($_->{status}, 200, 'a GET is sent again when it is back')
+        for answers(@clients);
 
     # Half of them each, more or less.
     @clients = send_all($host, ('/two/part') x 10);

@@ -28,8 +28,8 @@ bool fcng_method_idempotent(fcng_str method)
 }
 
 /* A kept connection that the application had closed meanwhile, or on which it
-   sent the rest of an earlier answer: the server itself may be in good
-   health. */
+   sent the rest of an earlier answer: the server itself may be in good health.
+   Twice in a row that is no chance. */
 static bool was_stale(const fcng_outcome *o)
 {
     return o->reused
@@ -76,7 +76,7 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
     if (o->answered || (o->started && !o->idempotent)) {
         return FCNG_REPLAY_NO;
     }
-    if (was_stale(o)) {
+    if (was_stale(o) && o->stale == 0) {
         return FCNG_REPLAY_FRESH;
     }
     return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;

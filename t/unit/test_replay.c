@@ -65,6 +65,20 @@ static void test_point20_a_stale_connection_is_replaced(void **state)
     expect(with(FCNG_ERR_IO, false, true, true), FCNG_REPLAY_NO);
 }
 
+/* The second one in a row is met by waiting, or elsewhere. */
+static void test_point20_an_application_that_ends_needs_time(void **state)
+{
+    (void)state;
+    fcng_outcome o = with(FCNG_ERR_CLOSED, true, true, true);
+    o.tries = 2;
+    o.stale = 1;
+    expect(o, FCNG_REPLAY_OTHER);
+    o.alone = true;
+    expect(o, FCNG_REPLAY_LATER);
+    o.tries = 3;
+    expect(o, FCNG_REPLAY_NO);
+}
+
 static void test_started_only_when_idempotent(void **state)
 {
     (void)state;
@@ -246,6 +260,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_methods),
     cmocka_unit_test(test_not_started_may_be_repeated_whatever_the_method),
     cmocka_unit_test(test_point20_a_stale_connection_is_replaced),
+    cmocka_unit_test(test_point20_an_application_that_ends_needs_time),
     cmocka_unit_test(test_started_only_when_idempotent),
     cmocka_unit_test(test_answered_or_delivered_is_final),
     cmocka_unit_test(test_point31_point32_refusals_prove_that_nothing_ran),
