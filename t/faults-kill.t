@@ -30,6 +30,7 @@ sub app {
         my ($pid) = unpack 'l', getsockopt $socket, SOL_SOCKET, SO_PEERCRED;
         if ($r->action eq 'hold') {
             $r->note('holding', pid => $pid);
+            return if $r->{multiplex}; # those beside it go on
             $r->conn->wait_closed(20);
             return $r->die_now;
         }
@@ -129,7 +130,8 @@ sub at_rest {
     is($left, '', 'no slot is left');
 }
 
-# Holds all places from one process; its pid.
+# Holds all places from one process, which four requests do: they are as many
+# connections, or two that two requests share.  The process's pid.
 sub holder {
     my ($host, $app, @clients) = @_;
     my %of;
@@ -144,12 +146,12 @@ sub holder {
 }
 
 sub server {
-    my ($host) = @_;
-    my $app = app();
+    my ($host, $way, %words) = @_;
+    my $app = app($way);
     my %pool = (max_connections => 4, queue_timeout => '10s',
-        idle_timeout => '300ms');
+        idle_timeout => '300ms', %words);
     $host->location('/app/', app => $app, pool => \%pool);
-    my $other = app();
+    my $other = app($way);
     $host->location('/other/', app => $other, pool => \%pool);
     $host->status_at('/status');
     # The slots of a killed process, and what it had accepted.
@@ -188,7 +190,8 @@ sub server {
         $r = $host->get('/app/x', seconds => 10) if !$r->{status};
         my $took = time - $killed{$pid};
         $longest = $took if $took > ($longest // 0);
-        is($r->{status}, 200, "round $round: $n places are given back")
+        is($r->{status}, 200,
+            "round $round: $pool{max_connections} places are given back")
             or diag($r->{error});
         $_->close for @clients;
         wait_until(10, sub { !grep { $_ == $pid } $host->workers });
@@ -204,6 +207,8 @@ sub server {
     } @lost;
     is(join("\n", @wrong), '', "$count requests beside, " . @lost
         . ' lost, each with its process');
+    cmp_ok($host->status->{ $app->address }{shared}, '>', 10,
+        'requests have shared connections') if $words{multiplex};
     at_rest($host, $app);
     wait_until(10, sub { $host->answers });
     $host->baseline;
@@ -217,4 +222,8 @@ FCNG::Hosts->each(sub {
         if $host->multiplexes;
     $host->another('a process of the server', workers => 3, threads => 24,
         \&server) if $host->reloads;
+    $host->another('a process of the server, on shared connections',
+        workers => 3, threads => 24, sub { server(@_, 'multiplex',
+            multiplex => 'on', max_connections => 2, max_streams => 2) })
+        if $host->reloads && $host->multiplexes;
 });
