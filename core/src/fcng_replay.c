@@ -70,8 +70,9 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
     if (o->error == FCNG_ERR_CANT_MPX) {
         return o->shared ? FCNG_REPLAY_EXCLUSIVE : FCNG_REPLAY_FRESH;
     }
+    /* It has more to do than it can: none is asked twice. */
     if (o->error == FCNG_ERR_OVERLOADED) {
-        return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;
+        return o->alone || o->asked_all ? FCNG_REPLAY_NO : FCNG_REPLAY_OTHER;
     }
     if (o->answered || (o->started && !o->idempotent)) {
         return FCNG_REPLAY_NO;

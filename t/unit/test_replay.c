@@ -212,11 +212,21 @@ static void test_the_only_server_is_asked_once_more(void **state)
     expect(o, FCNG_REPLAY_NO);
     o.error = FCNG_ERR_CONNECT;
     expect(o, FCNG_REPLAY_NO);
-    o = with(FCNG_ERR_OVERLOADED, false, false, true);
-    o.alone = true;
-    expect(o, FCNG_REPLAY_LATER);
-    o.tries = 2;
-    expect(o, FCNG_REPLAY_NO);
+}
+
+static void test_point32_no_server_is_overloaded_twice(void **state)
+{
+    (void)state;
+    for (int idempotent = 0; idempotent < 2; idempotent++) {
+        fcng_outcome o = with(FCNG_ERR_OVERLOADED, idempotent, false, true);
+        o.answered = true;
+        expect(o, FCNG_REPLAY_OTHER);
+        o.asked_all = true;
+        expect(o, FCNG_REPLAY_NO);
+        o.asked_all = false;
+        o.alone = true;
+        expect(o, FCNG_REPLAY_NO);
+    }
 }
 
 #define SECOND 1000000ull
@@ -269,6 +279,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point33_what_would_only_fail_again),
     cmocka_unit_test(test_three_attempts_and_a_body_still_there),
     cmocka_unit_test(test_the_only_server_is_asked_once_more),
+    cmocka_unit_test(test_point32_no_server_is_overloaded_twice),
     cmocka_unit_test(test_connecting_again),
 };
 

@@ -799,6 +799,7 @@ typedef struct fcng_outcome {
     bool delivered;  /* anything went to the client */
     bool replayable; /* the host still has the whole body */
     bool alone;      /* the application has no other server */
+    bool asked_all;  /* all of its servers were asked for this request */
     unsigned tries;  /* attempts made, this one included */
     unsigned stale;  /* earlier attempts that met FCNG_REPLAY_FRESH */
 } fcng_outcome;
