@@ -231,7 +231,6 @@ typedef struct fastcgi_ng_conn_t {
     bool answered;     /* something has come on it */
     bool delivered;    /* since it was idle */
     bool blamed;       /* a request is, for its end */
-    bool disproved;    /* and that was told */
     uint64_t heard_us; /* something came */
 } fastcgi_ng_conn_t;
 
@@ -292,6 +291,7 @@ typedef struct fastcgi_ng_stream_t {
     bool whole;               /* STDOUT has ended */
     bool ended;               /* END_REQUEST came */
     bool blameless;           /* another request tells of this failure */
+    bool doubted;             /* does the application multiplex? */
     int error;                /* enum fcng_err */
     apr_status_t cannot_hold; /* why |error| */
     apr_uint32_t app_status;
@@ -492,6 +492,7 @@ typedef struct fastcgi_ng_task_t {
     unsigned turn;               /* which address comes first */
     int prefer;                  /* the same address again; -1: any */
     apr_uint64_t failed;         /* a bit for each that failed this request */
+    bool went_round;             /* all did, and were asked again */
     bool exclusive;              /* the application does not multiplex */
     uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;
     uint64_t end_us;             /* FastCgiNgRequestTimeout, or FCNG_NEVER */

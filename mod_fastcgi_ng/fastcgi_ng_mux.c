@@ -62,14 +62,13 @@ void fastcgi_ng_mux_remove(fastcgi_ng_conn_t *conn)
 
 static void fail(fastcgi_ng_conn_t *conn, int err, uint64_t now);
 
-static void disprove(fastcgi_ng_conn_t *conn, uint64_t now)
+static void judge(fastcgi_ng_conn_t *conn, uint64_t now)
 {
     fastcgi_ng_backend_t *b = conn->backend;
 
-    if (conn->disproved || !fcng_conn_disproved(conn->fcgi)) {
+    if (!fcng_pool_judge(b->pool, &conn->link, conn->fcgi, now)) {
         return;
     }
-    conn->disproved = true;
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, b->child->server,
                  "%s: %s: the application does not multiplex, though %s: its "
                  "connections are not shared from now on",
@@ -77,7 +76,6 @@ static void disprove(fastcgi_ng_conn_t *conn, uint64_t now)
                  fcng_pool_get_options(b->pool)->multiplex
                  == FCNG_MULTIPLEX_ON ? "\"multiplex=on\" says so"
                                       : "it answered FCGI_MPXS_CONNS=1");
-    fcng_pool_disprove(b->pool, now);
 }
 
 /* What follows from what has happened on it.  False: it is closed. */
@@ -86,7 +84,7 @@ static bool settle(fastcgi_ng_conn_t *conn, uint64_t now)
     fastcgi_ng_backend_t *b = conn->backend;
     bool kept = true;
 
-    disprove(conn, now);
+    judge(conn, now);
     fcng_pool_set_zombies(b->pool, &conn->link,
                           fcng_conn_zombies(conn->fcgi));
     if (!conn->retired && (conn->deaf || conn->silent
@@ -337,6 +335,7 @@ static void on_event(fastcgi_ng_conn_t *conn, const fcng_event *event,
     case FCNG_EV_FAILED:
         stream->blameless = conn->blamed;
         conn->blamed = true;
+        stream->doubted = fcng_conn_doubted(conn->fcgi);
         stream->error = event->error;
         detach(stream, now);
         break;
@@ -375,7 +374,7 @@ static void fail(fastcgi_ng_conn_t *conn, int err, uint64_t now)
     take_events(conn, now);
     fcng_pool_remove(b->pool, &conn->link);
     fcng_pool_lost(b->pool);
-    disprove(conn, now);
+    judge(conn, now);
     fastcgi_ng_backend_close(conn);
 }
 

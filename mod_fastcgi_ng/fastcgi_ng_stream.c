@@ -356,5 +356,6 @@ void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome)
     outcome->shared = true;
     outcome->started = stream->started;
     outcome->answered = stream->answered;
+    task->exclusive = task->exclusive || stream->doubted;
     unlock(task);
 }

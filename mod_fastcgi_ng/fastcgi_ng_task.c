@@ -43,6 +43,7 @@ static int next_address(fastcgi_ng_task_t *task, apr_uint64_t *tried,
     }
     if (at < 0 && task->failed != 0) {
         task->failed = 0;
+        task->went_round = true;
         at = choose(task, *tried, full);
     }
     return at;
@@ -159,6 +160,20 @@ static void begin(fastcgi_ng_task_t *task)
     task->blocks = NULL;
 }
 
+/* And the server at hand will have failed. */
+static bool asked_all(const fastcgi_ng_task_t *task)
+{
+    apr_uint64_t failed = task->failed | BIT(task->at);
+    int i;
+
+    for (i = 0; i < task->app->addresses->nelts; i++) {
+        if ((failed & BIT(i)) == 0) {
+            return task->went_round;
+        }
+    }
+    return true;
+}
+
 static enum fcng_replay verdict(fastcgi_ng_task_t *task,
                                 fcng_outcome *outcome)
 {
@@ -173,6 +188,7 @@ static enum fcng_replay verdict(fastcgi_ng_task_t *task,
     outcome->replayable = fastcgi_ng_body_replayable(&task->body)
                           && fastcgi_ng_data_replayable(task->data);
     outcome->alone = task->app->addresses->nelts == 1;
+    outcome->asked_all = asked_all(task);
     outcome->tries = task->tries;
     return fcng_replay_verdict(outcome);
 }

@@ -417,6 +417,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         deaf:1;         /* takes no more STDIN */
     unsigned                         sham_timer:1;   /* see stream_ready */
     unsigned                         timing:1;       /* |timer| is set */
+    unsigned                         paused:1;       /* before it asks again */
 
     unsigned                         shared:1;
     unsigned                         early:1;   /* not sent by nginx itself */
@@ -479,7 +480,6 @@ typedef struct {
     unsigned                         silent:1;       /* a request timed out */
     unsigned                         dead:1;
     unsigned                         retired:1;
-    unsigned                         disproved:1;
     unsigned                         answered:1;
     unsigned                         delivered:1;    /* since it was idle */
     unsigned                         blamed:1;       /* a stream is */
@@ -790,7 +790,7 @@ void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
 ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link);
-void ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link);
+void ngx_http_fastcgi_ng_mux_judge(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_orphan_event(ngx_http_fastcgi_ng_link_t *link,
     fcng_event *ev);

@@ -295,17 +295,17 @@ ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link)
 
 
 void
-ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link)
+ngx_http_fastcgi_ng_mux_judge(ngx_http_fastcgi_ng_link_t *link)
 {
     ngx_http_fastcgi_ng_pool_t  *pool;
 
     pool = link->pool;
 
-    if (link->mux->disproved || !fcng_conn_disproved(link->fcng)) {
+    if (!fcng_pool_judge(pool->fcng, &link->conn, link->fcng,
+                         ngx_http_fastcgi_ng_now()))
+    {
         return;
     }
-
-    link->mux->disproved = 1;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "%s: the application at %V does not multiplex, though %s: "
@@ -314,8 +314,6 @@ ngx_http_fastcgi_ng_mux_disprove(ngx_http_fastcgi_ng_link_t *link)
                   pool->options.multiplex == FCNG_MULTIPLEX_ON
                   ? "\"multiplex=on\" says so"
                   : "it answered FCGI_MPXS_CONNS=1");
-
-    fcng_pool_disprove(pool->fcng, ngx_http_fastcgi_ng_now());
 }
 
 
@@ -384,7 +382,7 @@ ngx_http_fastcgi_ng_mux_settle(ngx_http_fastcgi_ng_link_t *link)
         return;
     }
 
-    ngx_http_fastcgi_ng_mux_disprove(link);
+    ngx_http_fastcgi_ng_mux_judge(link);
 
     if (mux->dead) {
         /* the pool has forgotten it */

@@ -274,7 +274,7 @@ ngx_http_fastcgi_ng_mux_fail(ngx_http_fastcgi_ng_link_t *link, int err)
         ngx_http_fastcgi_ng_mux_event(link, &ev);
     }
 
-    ngx_http_fastcgi_ng_mux_disprove(link);
+    ngx_http_fastcgi_ng_mux_judge(link);
     ngx_http_fastcgi_ng_mux_evict(link);
 }
 

@@ -382,6 +382,16 @@ ngx_http_fastcgi_ng_acquire(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     ctx->queued = 1;
+
+    if (ctx->pause) {
+        /* a connection that others open meanwhile is none for it */
+        ctx->pause = 0;
+        st->state = NGX_HTTP_FASTCGI_NG_WAITING;
+        st->paused = 1;
+        ngx_http_fastcgi_ng_stream_timer(st, FCNG_REPLAY_PAUSE_US / 1000);
+        return NGX_AGAIN;
+    }
+
     st->need = ngx_http_fastcgi_ng_need(st);
 
     verdict = fcng_pool_acquire(pool->fcng, &st->wait, st->need,
@@ -437,12 +447,6 @@ ngx_http_fastcgi_ng_open(ngx_http_fastcgi_ng_stream_t *st)
 
     if (st->connect_start == 0) {
         st->connect_start = ngx_current_msec;
-    }
-
-    if (st->ctx->pause) {
-        st->ctx->pause = 0;
-        ngx_http_fastcgi_ng_stream_timer(st, FCNG_REPLAY_PAUSE_US / 1000);
-        return NGX_AGAIN;
     }
 
     link = ngx_http_fastcgi_ng_link_open(st->pool, st->need,
@@ -556,6 +560,13 @@ ngx_http_fastcgi_ng_pool_failed(ngx_http_fastcgi_ng_stream_t *st,
 void
 ngx_http_fastcgi_ng_pool_retry(ngx_http_fastcgi_ng_stream_t *st)
 {
+    if (st->paused) {
+        st->paused = 0;
+        st->start = ngx_current_msec; /* of waiting in the queue, perhaps */
+        ngx_http_fastcgi_ng_go_on(st, ngx_http_fastcgi_ng_acquire(st));
+        return;
+    }
+
     if (ngx_http_fastcgi_ng_open(st) == NGX_DECLINED) {
         ngx_http_fastcgi_ng_stream_fail(st);
     }

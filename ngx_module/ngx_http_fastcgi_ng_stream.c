@@ -569,7 +569,7 @@ ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev)
     st = ev->data;
     st->timing = 0;
 
-    if (st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
+    if (st->paused || st->state == NGX_HTTP_FASTCGI_NG_CONNECTING) {
         ngx_http_fastcgi_ng_pool_retry(st);
         return;
     }

@@ -338,6 +338,10 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
     st->error = err;
     st->state = NGX_HTTP_FASTCGI_NG_FAILED;
 
+    if (st->shared && fcng_conn_doubted(link->fcng)) {
+        st->ctx->exclusive = 1;
+    }
+
     if (st->ctx->reused && st->request->upstream->peer.cached
         && !fcng_request_answered(st->fcng)
         && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))

@@ -146,7 +146,7 @@ FCNG::Hosts->each(sub {
         # repeated.
         my $most = $what eq 'P18: dies before the head' || $log && $log =~ /FCNG005/
             ? 2
-            : $what eq 'P4: OVERLOADED' || $what eq 'P4: CANT_MPX_CONN' ? 3 : 1;
+            : $what eq 'P4: CANT_MPX_CONN' ? 3 : 1;
         cmp_ok(scalar $app->events('request'), '<=', $most,
             "$what: not repeated");
         is($host->get('/app/good')->{body}, 'body', "$what: the next one")

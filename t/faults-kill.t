@@ -17,7 +17,9 @@ use Time::HiRes qw(sleep time);
 
 use constant SO_PEERCRED => 17;
 
-my $rounds = ($ENV{FCNG_FAULTS} // '') eq 'full' ? 10 : 2;
+# How often, and how many requests come before each time.
+my ($rounds, $requests) = ($ENV{FCNG_FAULTS} // '') eq 'full' ? (10, 60)
+    : (2, 25);
 
 # It tells which process asks.  |way|: request, one at a time on a connection,
 # or multiplex.
@@ -30,6 +32,7 @@ sub app {
         my ($pid) = unpack 'l', getsockopt $socket, SOL_SOCKET, SO_PEERCRED;
         if ($r->action eq 'hold') {
             $r->note('holding', pid => $pid);
+            return if $r->{multiplex}; # those beside it go on
             $r->conn->wait_closed(20);
             return $r->die_now;
         }
@@ -90,10 +93,13 @@ sub application {
     });
     my @kills;
     for (1 .. $rounds) {
-        $load->more(60);
+        # A GET is sent again once, after 100 ms: to one that meets two kills
+        # nobody promises anything.
+        sleep 0.3;
+        $load->more($requests);
         push @kills, [kill_app($app)];
     }
-    $load->more(60);
+    $load->more($requests);
     my ($count, @lost) = $load->stop;
     # A request that began before a kill and had its answer after it.
     my @wrong = grep {
@@ -129,7 +135,8 @@ sub at_rest {
     is($left, '', 'no slot is left');
 }
 
-# Holds all places from one process; its pid.
+# Holds all places from one process, which four requests do: they are as many
+# connections, or two that two requests share.  The process's pid.
 sub holder {
     my ($host, $app, @clients) = @_;
     my %of;
@@ -144,12 +151,12 @@ sub holder {
 }
 
 sub server {
-    my ($host) = @_;
-    my $app = app();
+    my ($host, $way, %words) = @_;
+    my $app = app($way);
     my %pool = (max_connections => 4, queue_timeout => '10s',
-        idle_timeout => '300ms');
+        idle_timeout => '300ms', %words);
     $host->location('/app/', app => $app, pool => \%pool);
-    my $other = app();
+    my $other = app($way);
     $host->location('/other/', app => $other, pool => \%pool);
     $host->status_at('/status');
     # The slots of a killed process, and what it had accepted.
@@ -175,7 +182,7 @@ sub server {
     });
     my (%killed, $longest);
     for my $round (1 .. $rounds) {
-        $load->more(40);
+        $load->more($requests);
         my @clients = map { $host->client } 1 .. 12;
         my ($pid, $n) = holder($host, $app, @clients);
         wait_until(10, sub { $n <= grep { $_->{pid} == $pid }
@@ -188,12 +195,13 @@ sub server {
         $r = $host->get('/app/x', seconds => 10) if !$r->{status};
         my $took = time - $killed{$pid};
         $longest = $took if $took > ($longest // 0);
-        is($r->{status}, 200, "round $round: $n places are given back")
+        is($r->{status}, 200,
+            "round $round: $pool{max_connections} places are given back")
             or diag($r->{error});
         $_->close for @clients;
         wait_until(10, sub { !grep { $_ == $pid } $host->workers });
     }
-    $load->more(40);
+    $load->more($requests);
     my ($count, @lost) = $load->stop;
     cmp_ok($longest, '<', 2, sprintf 'within %.2f s', $longest);
     # Lost by their own process, or before they had one.
@@ -204,6 +212,8 @@ sub server {
     } @lost;
     is(join("\n", @wrong), '', "$count requests beside, " . @lost
         . ' lost, each with its process');
+    cmp_ok($host->status->{ $app->address }{shared}, '>', 10,
+        'requests have shared connections') if $words{multiplex};
     at_rest($host, $app);
     wait_until(10, sub { $host->answers });
     $host->baseline;
@@ -217,4 +227,8 @@ FCNG::Hosts->each(sub {
         if $host->multiplexes;
     $host->another('a process of the server', workers => 3, threads => 24,
         \&server) if $host->reloads;
+    $host->another('a process of the server, on shared connections',
+        workers => 3, threads => 24, sub { server(@_, 'multiplex',
+            multiplex => 'on', max_connections => 2, max_streams => 2) })
+        if $host->reloads && $host->multiplexes;
 });

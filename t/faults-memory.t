@@ -38,18 +38,18 @@ sub app {
 
 # name => the request.  fresh: on a new connection.
 my @cases = (
-    ['a new connection', '/app/x', fresh => 1],
+    ['a new connection', '/new/x', fresh => 1],
     ['a kept connection', '/app/x'],
     ['a body', '/app/x', body => $body],
     ['a body of unknown length', '/app/x', body => $body, chunked => 1],
-    ['a large response', '/app/large', fresh => 1],
-    ['a large head and STDERR', '/app/err', fresh => 1],
+    ['a large response', '/new/large', fresh => 1],
+    ['a large head and STDERR', '/new/err', fresh => 1],
     ['streamed both ways', '/direct/large', body => $body, fresh => 1],
-    ['a new shared connection', '/shared/x', fresh => 1],
+    ['a new shared connection', '/shared-new/x', fresh => 1],
     ['a kept shared connection', '/shared/x'],
     ['a shared one, a body', '/shared/x', body => $body],
-    ['a shared one, a response', '/shared/medium', fresh => 1],
-    ['a shared one, a large head and STDERR', '/shared/err', fresh => 1],
+    ['a shared one, a response', '/shared-new/medium', fresh => 1],
+    ['a shared one, a large head and STDERR', '/shared-new/err', fresh => 1],
     ['an application that is not there', '/none/x'],
     ['the status page', '/status'],
 );
@@ -106,8 +106,12 @@ FCNG::Hosts->each(log_level => 'info', threads => 8, sub {
     my $failing = FCNG::Failing->new($host, $host->is_apache
         ? (module => 'mod_fastcgi_ng') : ());
     my %pool = (idle_timeout => '50ms');
+    my %new = (idle_timeout => '10ms');
+    $host->location('/new/', app => $app, pool => { %new });
+    $host->location('/shared-new/', app => $app,
+        pool => { %new, multiplex => 'on' });
     $host->location('/app/', app => $app, pool => { %pool });
-    $host->location('/direct/', app => $app, pool => { %pool },
+    $host->location('/direct/', app => $app, pool => { %new },
         options => { request_buffering => 'off', buffering => 'off' });
     $host->location('/shared/', app => $app,
         pool => { %pool, multiplex => 'on' });

@@ -33,7 +33,7 @@ sub kept_response {
     $app->forget;
     my $client = $host->client;
     $client->send(FCNG::HTTP::head('GET', $path // '/app/large', close => 1));
-    select undef, undef, undef, 0.5;
+    select undef, undef, undef, 0.2;
     wait_until(5, sub { $failing->writes > 0
         || (() = $app->events('sent')) > 0 });
     my $r = $client->response(seconds => 20);

@@ -26,8 +26,9 @@ my $full = ($ENV{FCNG_FAULTS} // '') eq 'full';
 my $slow = $ENV{FCNG_VALGRIND} || $ENV{FCNG_SAN} ? 4 : 1;
 my $most = $ENV{FCNG_ALL} ? 999 : 9;   # faults that are told
 my $body = random_bytes(400_000);
-# Those that stall wait together; bodies keep the application busy.
-my %at_once = ('' => 120, all => 24, part => 24);
+# Those that stall wait together, all of a short exchange; bodies keep the
+# application busy.
+my %at_once = ('' => 150, all => 24, part => 24);
 
 # How requests share the way to the application: in so many lanes, each an
 # address with a pool of its own.  A connection that serves one at a time takes
@@ -38,7 +39,7 @@ my %at_once = ('' => 120, all => 24, part => 24);
 # that make it the only one on its connection.
 my %mode = (
     exclusive => { pool => {}, lanes => 1, beside => '0' },
-    multiplex => { pool => { multiplex => 'on' }, lanes => 100, alone => 1,
+    multiplex => { pool => { multiplex => 'on' }, lanes => 124, alone => 1,
         own => { max_requests => 1 }, beside => 'n' },
 );
 my $mode = $mode{$ENV{FCNG_MODE} // 'exclusive'} or die "no such mode\n";
@@ -77,7 +78,9 @@ sub cells {
     my ($where, $name, $which, $sends, @faults) = @_;
     my @cells;
     my $bytes = FCNG::Faults::bytes($name, 1);
-    for my $fault (@faults) {
+    # The others are done while these wait.
+    for my $fault ((grep { $_ eq 'stall' } @faults),
+            grep { $_ ne 'stall' } @faults) {
         my $lane = 0;
         for my $n (FCNG::Faults::places($name, $which)) {
             next if $fault =~ /^flip/ && $n >= length $bytes;
@@ -170,7 +173,10 @@ sub rested {
     my ($host, $what) = @_;
     my $text;
     spew($host->dir . '/pause', '');
-    wait_until(3 * $slow, sub {
+    # To parse a page of 250 addresses takes longer than to ask for it.
+    wait_until(3 * $slow, sub { $host->get('/status')->{body}
+        !~ /"(?:active|waiting|connections)":[1-9]/ });
+    wait_until($slow, sub {
         $text = '';
         for my $row (values %{ $host->status }) {
             my $ends = 0;
@@ -222,10 +228,10 @@ sub neighbours {
 
 sub places_of {
     my ($host, $app) = @_;
-    my %kept = (idle_timeout => '100ms', %{ $mode->{pool} });
+    my %kept = (idle_timeout => '50ms', %{ $mode->{pool} });
     my %own = (%kept, %{ $mode->{own} || {} });
     my %time = (map { ("${_}_timeout" => 10 * $slow . 's') } qw(read send));
-    my %stall = map { ("${_}_timeout" => 1500 * $slow . 'ms') } qw(read send);
+    my %stall = map { ("${_}_timeout" => 1000 * $slow . 'ms') } qw(read send);
     my $at = 0;
     for my $lane (0 .. $mode->{lanes} - 1, 'n') {
         for my $where (qw(unix tcp)) {

@@ -211,8 +211,14 @@ sub busy {
         for 1 .. 4;
     $a->close_gate('overloaded');
     is(answers($host, '/app/x', 4), 'a=2 b=2', 'which is no failure');
-    $_->open_gate('overloaded') for $a, $b;
+    $_->open_gate('overloaded')->forget for $a, $b;
     is($host->get('/app/x')->{status}, 503, 'both are: 503');
+    is(scalar(() = $_->events('request')), 1, 'each was asked once')
+        for $a, $b;
+    $_->forget for $a, $b;
+    is($host->post('/app/x', 'body')->{status}, 503, 'to a POST, too');
+    is(scalar(() = $_->events('request')), 1, 'each was asked once')
+        for $a, $b;
 }
 
 # What may not be repeated is not, but connecting in vain is no attempt.

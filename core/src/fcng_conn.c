@@ -508,10 +508,10 @@ static int tell_failure(fcng_conn *conn, fcng_event *ev)
     }
     if (conn->shared) {
         fcng_mux_end(&conn->mux, &conn->writer, request);
-        conn->disproved = conn->disproved
-                          || (conn->ended == 1
-                              && (conn->error == FCNG_ERR_CLOSED
-                                  || conn->error == FCNG_ERR_IO));
+        conn->doubted = conn->doubted
+                        || (conn->ended == 1
+                            && (conn->error == FCNG_ERR_CLOSED
+                                || conn->error == FCNG_ERR_IO));
     }
     request->over = true;
     fcng_request_drop_offers(request);

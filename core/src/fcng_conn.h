@@ -24,6 +24,8 @@ struct fcng_conn {
     int error;            /* first failure; sticks */
     bool spoiled;         /* works, but must not serve another request */
     bool disproved;       /* shared, and should not have been */
+    bool doubted;         /* perhaps the same */
+    bool judged;          /* the pool knows of either */
     uint64_t ended;       /* shared: END_REQUESTs */
     fcng_str in;          /* fed, not consumed */
     fcng_reader reader;

@@ -124,6 +124,24 @@ void fcng_mpxs_lost(fcng_mpxs *mpxs)
     }
 }
 
+bool fcng_mpxs_doubt(fcng_mpxs *mpxs, uint64_t opened_us, uint64_t now_us)
+{
+    uint64_t since = 0;
+    if (unpack(atomic_load(&mpxs->word)).falses > 0) {
+        return true;
+    }
+    return !atomic_compare_exchange_strong(&mpxs->doubted_us, &since,
+                                           FCNG_MAX(now_us, 1))
+           && opened_us > since;
+}
+
+void fcng_mpxs_trust(fcng_mpxs *mpxs)
+{
+    if (atomic_load_explicit(&mpxs->doubted_us, memory_order_relaxed) != 0) {
+        atomic_store(&mpxs->doubted_us, 0);
+    }
+}
+
 void fcng_mpxs_disprove(fcng_mpxs *mpxs, uint64_t now_us)
 {
     uint64_t word = atomic_load(&mpxs->word);
@@ -141,6 +159,7 @@ void fcng_mpxs_clear(fcng_mpxs *mpxs)
 {
     atomic_store(&mpxs->word, 0);
     atomic_store(&mpxs->max_reqs, 0);
+    atomic_store(&mpxs->doubted_us, 0);
 }
 
 /* --- asking --- */

@@ -23,6 +23,7 @@
 typedef struct fcng_mpxs {
     _Atomic uint64_t word;     /* the state, how often it was false, a time */
     _Atomic uint32_t max_reqs; /* FCGI_MAX_REQS; 0: not told */
+    _Atomic uint64_t doubted_us; /* since when; 0: it is not doubted */
 } fcng_mpxs;
 
 enum fcng_mpxs_state {
@@ -63,6 +64,17 @@ void fcng_mpxs_seen(fcng_mpxs *mpxs, uint64_t now_us);
 
 /* It went away: whoever comes back may be another one. */
 void fcng_mpxs_lost(fcng_mpxs *mpxs);
+
+/*
+ * A connection, opened at |opened_us|, was closed behind its first answer with
+ * others under way.  True: that is enough, it is to be disproved.  All that
+ * were open when an application ended tell of the same end, so the second one
+ * counts only if it was opened after the first was closed.
+ */
+bool fcng_mpxs_doubt(fcng_mpxs *mpxs, uint64_t opened_us, uint64_t now_us);
+
+/* A connection gave more than one answer. */
+void fcng_mpxs_trust(fcng_mpxs *mpxs);
 
 /* It does not multiplex, whatever was said. */
 void fcng_mpxs_disprove(fcng_mpxs *mpxs, uint64_t now_us);

@@ -5,6 +5,7 @@
  * ones wait behind large ones.
  */
 #include "fcng_pool.h"
+#include "fcng_conn.h"
 #include "fcng_mem.h"
 
 fcng_mpxs *fcng_pool_mpxs(fcng_pool *pool)
@@ -58,6 +59,25 @@ void fcng_pool_lost(fcng_pool *pool)
 void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us)
 {
     fcng_mpxs_disprove(fcng_pool_mpxs(pool), now_us);
+}
+
+bool fcng_pool_judge(fcng_pool *pool, const fcng_pool_conn *link,
+                     fcng_conn *conn, uint64_t now_us)
+{
+    fcng_mpxs *mpxs = fcng_pool_mpxs(pool);
+    if (conn->ended > 1) {
+        fcng_mpxs_trust(mpxs);
+    }
+    if (conn->judged || (!conn->disproved && !conn->doubted)) {
+        return false;
+    }
+    conn->judged = true;
+    if (!conn->disproved
+        && !fcng_mpxs_doubt(mpxs, link->opened_us, now_us)) {
+        return false;
+    }
+    fcng_mpxs_disprove(mpxs, now_us);
+    return true;
 }
 
 /* --- large responses --- */

@@ -28,8 +28,8 @@ bool fcng_method_idempotent(fcng_str method)
 }
 
 /* A kept connection that the application had closed meanwhile, or on which it
-   sent the rest of an earlier answer: the server itself may be in good
-   health. */
+   sent the rest of an earlier answer: the server itself may be in good health.
+   Twice in a row that is no chance. */
 static bool was_stale(const fcng_outcome *o)
 {
     return o->reused
@@ -70,13 +70,14 @@ enum fcng_replay fcng_replay_verdict(const fcng_outcome *o)
     if (o->error == FCNG_ERR_CANT_MPX) {
         return o->shared ? FCNG_REPLAY_EXCLUSIVE : FCNG_REPLAY_FRESH;
     }
+    /* It has more to do than it can: none is asked twice. */
     if (o->error == FCNG_ERR_OVERLOADED) {
-        return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;
+        return o->alone || o->asked_all ? FCNG_REPLAY_NO : FCNG_REPLAY_OTHER;
     }
     if (o->answered || (o->started && !o->idempotent)) {
         return FCNG_REPLAY_NO;
     }
-    if (was_stale(o)) {
+    if (was_stale(o) && o->stale == 0) {
         return FCNG_REPLAY_FRESH;
     }
     return o->alone ? alone_again(o) : FCNG_REPLAY_OTHER;

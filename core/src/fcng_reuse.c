@@ -50,6 +50,11 @@ bool fcng_conn_disproved(const fcng_conn *conn)
     return conn->disproved;
 }
 
+bool fcng_conn_doubted(const fcng_conn *conn)
+{
+    return conn->doubted;
+}
+
 uint64_t fcng_conn_stray(const fcng_conn *conn)
 {
     return conn->stray;

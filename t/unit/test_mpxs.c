@@ -389,13 +389,13 @@ static void test_point31_cant_mpx_conn_disproves(void **state)
     fcng_conn_del(conn);
 }
 
-static void test_law4_closing_behind_the_first_end_disproves(void **state)
+static void test_law4_closing_behind_the_first_end_raises_doubt(void **state)
 {
     (void)state;
     static const struct {
         size_t begun, ended;
         int err;
-        bool disproves;
+        bool doubted;
     } row[] = {
         { 3, 1, FCNG_ERR_CLOSED, true },
         { 3, 1, FCNG_ERR_IO, true },  /* php-fpm resets */
@@ -415,9 +415,78 @@ static void test_law4_closing_behind_the_first_end_disproves(void **state)
         }
         assert_int_equal(fail_all(conn, row[i].err),
                          row[i].begun - row[i].ended);
-        assert_int_equal(fcng_conn_disproved(conn), row[i].disproves);
+        assert_int_equal(fcng_conn_doubted(conn), row[i].doubted);
+        assert_false(fcng_conn_disproved(conn));
         fcng_conn_del(conn);
     }
+}
+
+/* A shared connection of the pool's, opened at |at|, closed with others under
+   way when |ended| answers had come.  Is the application found out? */
+static bool closed_behind(fcng_pool *pool, size_t ended, uint64_t at,
+                          uint64_t now)
+{
+    static const fcng_str end[] = { END("\1", "\0"), END("\2", "\0") };
+    fcng_request *r[3];
+    fcng_conn *conn = shared_conn(r, 3);
+    fcng_pool_conn link = { .max_streams = 8 }, *use;
+    fcng_pool_wait wait = { 0 };
+    assert_int_equal(fcng_pool_acquire(pool, &wait, FCNG_POOL_FRESH, at,
+                                       &use), FCNG_POOL_OPEN);
+    fcng_pool_add(pool, &link, FCNG_POOL_FRESH, at);
+    for (size_t i = 0; i < ended; i++) {
+        feed(conn, end[i]);
+        assert_false(fcng_pool_judge(pool, &link, conn, now));
+    }
+    assert_int_equal(fail_all(conn, FCNG_ERR_CLOSED), 3 - ended);
+    fcng_pool_remove(pool, &link);
+    bool found = fcng_pool_judge(pool, &link, conn, now);
+    assert_false(fcng_pool_judge(pool, &link, conn, now)); /* told once */
+    fcng_conn_del(conn);
+    return found;
+}
+
+static void test_law4_twice_in_a_row_disproves(void **state)
+{
+    (void)state;
+    fcng_pool *pool = new_pool(FCNG_MULTIPLEX_ON);
+    assert_false(closed_behind(pool, 1, T0, T0 + MS));
+    assert_true(shares(pool, T0 + MS));
+    assert_true(closed_behind(pool, 1, T0 + 2 * MS, T0 + 3 * MS));
+    assert_false(shares(pool, T0 + 3 * MS));
+    /* known to lie: once is enough the next time */
+    assert_true(shares(pool, T0 + 601 * SECOND));
+    assert_true(closed_behind(pool, 1, T0 + 601 * SECOND,
+                              T0 + 602 * SECOND));
+    assert_false(shares(pool, T0 + 602 * SECOND));
+    fcng_pool_del(pool);
+}
+
+/* It ended just then, with all its connections. */
+static void test_one_end_of_an_application_disproves_nothing(void **state)
+{
+    (void)state;
+    fcng_pool *pool = new_pool(FCNG_MULTIPLEX_ON);
+    assert_false(closed_behind(pool, 1, T0, T0 + 5 * MS));
+    assert_false(closed_behind(pool, 1, T0 + MS, T0 + 6 * MS));
+    assert_false(closed_behind(pool, 1, T0 + 5 * MS, T0 + 7 * MS));
+    assert_true(shares(pool, T0 + 7 * MS));
+    fcng_pool_del(pool);
+}
+
+static void test_two_answers_on_one_connection_end_the_doubt(void **state)
+{
+    (void)state;
+    fcng_pool *pool = new_pool(FCNG_MULTIPLEX_ON);
+    assert_false(closed_behind(pool, 1, T0, T0 + MS));
+    assert_false(closed_behind(pool, 0, T0 + 2 * MS, T0 + 3 * MS));
+    assert_false(closed_behind(pool, 2, T0 + 4 * MS, T0 + 5 * MS));
+    assert_false(closed_behind(pool, 1, T0 + 6 * MS, T0 + 7 * MS));
+    assert_true(shares(pool, T0 + 7 * MS));
+    /* a crash says nothing either way */
+    assert_false(closed_behind(pool, 0, T0 + 8 * MS, T0 + 9 * MS));
+    assert_true(closed_behind(pool, 1, T0 + 10 * MS, T0 + 11 * MS));
+    fcng_pool_del(pool);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -433,7 +502,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_false_yes_is_not_believed_again_soon),
     cmocka_unit_test(test_law4_the_operator_may_be_wrong_too),
     cmocka_unit_test(test_point31_cant_mpx_conn_disproves),
-    cmocka_unit_test(test_law4_closing_behind_the_first_end_disproves),
+    cmocka_unit_test(test_law4_closing_behind_the_first_end_raises_doubt),
+    cmocka_unit_test(test_law4_twice_in_a_row_disproves),
+    cmocka_unit_test(test_one_end_of_an_application_disproves_nothing),
+    cmocka_unit_test(test_two_answers_on_one_connection_end_the_doubt),
 };
 
 UNIT_MAIN(tests)

@@ -65,6 +65,20 @@ static void test_point20_a_stale_connection_is_replaced(void **state)
     expect(with(FCNG_ERR_IO, false, true, true), FCNG_REPLAY_NO);
 }
 
+/* The second one in a row is met by waiting, or elsewhere. */
+static void test_point20_an_application_that_ends_needs_time(void **state)
+{
+    (void)state;
+    fcng_outcome o = with(FCNG_ERR_CLOSED, true, true, true);
+    o.tries = 2;
+    o.stale = 1;
+    expect(o, FCNG_REPLAY_OTHER);
+    o.alone = true;
+    expect(o, FCNG_REPLAY_LATER);
+    o.tries = 3;
+    expect(o, FCNG_REPLAY_NO);
+}
+
 static void test_started_only_when_idempotent(void **state)
 {
     (void)state;
@@ -198,11 +212,21 @@ static void test_the_only_server_is_asked_once_more(void **state)
     expect(o, FCNG_REPLAY_NO);
     o.error = FCNG_ERR_CONNECT;
     expect(o, FCNG_REPLAY_NO);
-    o = with(FCNG_ERR_OVERLOADED, false, false, true);
-    o.alone = true;
-    expect(o, FCNG_REPLAY_LATER);
-    o.tries = 2;
-    expect(o, FCNG_REPLAY_NO);
+}
+
+static void test_point32_no_server_is_overloaded_twice(void **state)
+{
+    (void)state;
+    for (int idempotent = 0; idempotent < 2; idempotent++) {
+        fcng_outcome o = with(FCNG_ERR_OVERLOADED, idempotent, false, true);
+        o.answered = true;
+        expect(o, FCNG_REPLAY_OTHER);
+        o.asked_all = true;
+        expect(o, FCNG_REPLAY_NO);
+        o.asked_all = false;
+        o.alone = true;
+        expect(o, FCNG_REPLAY_NO);
+    }
 }
 
 #define SECOND 1000000ull
@@ -246,6 +270,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_methods),
     cmocka_unit_test(test_not_started_may_be_repeated_whatever_the_method),
     cmocka_unit_test(test_point20_a_stale_connection_is_replaced),
+    cmocka_unit_test(test_point20_an_application_that_ends_needs_time),
     cmocka_unit_test(test_started_only_when_idempotent),
     cmocka_unit_test(test_answered_or_delivered_is_final),
     cmocka_unit_test(test_point31_point32_refusals_prove_that_nothing_ran),
@@ -254,6 +279,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point33_what_would_only_fail_again),
     cmocka_unit_test(test_three_attempts_and_a_body_still_there),
     cmocka_unit_test(test_the_only_server_is_asked_once_more),
+    cmocka_unit_test(test_point32_no_server_is_overloaded_twice),
     cmocka_unit_test(test_connecting_again),
 };
 

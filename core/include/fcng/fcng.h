@@ -738,11 +738,18 @@ bool fcng_conn_reusable(const fcng_conn *conn);
 bool fcng_conn_retired(const fcng_conn *conn);
 
 /*
- * Shared: the application has shown on it that it does not multiplex, whatever
- * it said: by CANT_MPX_CONN, or by closing behind its first END_REQUEST while
- * other requests were under way.
+ * Shared: the application has said on it that it does not multiplex, whatever
+ * it said before: CANT_MPX_CONN.
  */
 bool fcng_conn_disproved(const fcng_conn *conn);
+
+/*
+ * Shared: it was closed behind its first END_REQUEST while other requests were
+ * under way.  So does an application that does not multiplex (node-fastcgi),
+ * and one that ends or is killed just then.  Those others had better not share
+ * the connection on which they are sent again (FCNG_POOL_ALONE).
+ */
+bool fcng_conn_doubted(const fcng_conn *conn);
 
 /* When fcng_conn_expire() wants to be called, or FCNG_NEVER: the first
    zombie's deadline. */
@@ -818,6 +825,7 @@ typedef struct fcng_outcome {
     bool delivered;  /* anything went to the client */
     bool replayable; /* the host still has the whole body */
     bool alone;      /* the application has no other server */
+    bool asked_all;  /* all of its servers were asked for this request */
     unsigned tries;  /* attempts made, this one included */
     unsigned stale;  /* earlier attempts that met FCNG_REPLAY_FRESH */
 } fcng_outcome;
@@ -1126,8 +1134,19 @@ enum fcng_pool_need fcng_pool_need_for(const fcng_pool *pool,
    one when it is back, and is asked anew. */
 void fcng_pool_lost(fcng_pool *pool);
 
-/* fcng_conn_disproved() of a shared connection: none is shared for ten
-   minutes, and twice as long each further time. */
+/*
+ * What a shared connection shows of its application: call it when events of it
+ * were taken, also the last ones.  True, once: the application does not
+ * multiplex, and none is shared for ten minutes, twice as long each further
+ * time.  It is so if fcng_conn_disproved(), or fcng_conn_doubted() of two
+ * connections, the second opened after the end of the first, while no shared
+ * connection gave two answers.  Of an address where it was so before one is
+ * enough.
+ */
+bool fcng_pool_judge(fcng_pool *pool, const fcng_pool_conn *link,
+                     fcng_conn *conn, uint64_t now_us);
+
+/* The same as if it had been so. */
 void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us);
 
 /*
