@@ -88,6 +88,12 @@ sub command {
 sub single { $_[0]{single} || ($ENV{FCNG_SAN} // '') =~ /thread/ }
 sub reloads { !$_[0]->single }
 
+# A single process serves by itself.
+sub workers {
+    my ($self) = @_;
+    return $self->single ? $self->{pid} : $self->SUPER::workers;
+}
+
 sub launch {
     my ($self) = @_;
     return $self->SUPER::launch($self->single ? '-X' : '-DFOREGROUND');
