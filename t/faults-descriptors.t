@@ -93,5 +93,5 @@ FCNG::Hosts->each(nofile => LIMIT, threads => LIMIT, connections => LIMIT,
         'the next one is served');
     is(at_rest($host), '', 'no slot is left');
     # What is idle is closed, or else stays so for a while.
-    $host->reloads ? $host->reload : ($host->{keeps_idle} = 1);
+    $host->reloads ? $host->reload : $host->keeps_idle;
 });
