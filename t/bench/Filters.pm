@@ -6,6 +6,7 @@ package Filters;
 use strict;
 use warnings;
 use FCNG::Programs;
+use FCNG::Util qw(wait_until);
 use Bench;
 use Measure;
 use Servers;
@@ -78,6 +79,12 @@ sub filter_run {
     my $run = Measure::load(url => $host->url($path), clients => CLIENTS,
         seconds => $Bench::seconds);
     my $after = $look->();
+    # While programs serve clients that have left, Apache has no thread to
+    # spare and closes kept connections of the next ones.
+    my %worker = map { $_ => 1 } $host->workers;
+    wait_until(10, sub {
+        !grep { $worker{$_} } values %{ FCNG::Host::parents() }
+    });
     my %took = map { $_ => $after->{$_} - $before->{$_} } keys %$after;
     $run->{cpu_us} = $took{cpu} / $run->{requests};
     $run->{foreign} = ($took{busy} - $took{cpu} - $took{own}) / 1e6
