@@ -384,6 +384,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_http_fastcgi_ng_stream_t    *next;           /* free list */
     ngx_http_fastcgi_ng_reading_t   *reading;        /* in a thread */
 
+    ngx_int_t                        write_rc;       /* if |written| */
     uint64_t                         reported;       /* STDIN passed as sent */
     off_t                            received;
     ngx_str_t                        synthetic;
@@ -421,6 +422,7 @@ struct ngx_http_fastcgi_ng_stream_s {
 
     unsigned                         shared:1;
     unsigned                         early:1;   /* not sent by nginx itself */
+    unsigned                         written:1; /* before peer.get answers */
     unsigned                         unsent:1;
     unsigned                         blocked:1; /* has more of a body */
     unsigned                         overrun:1;

@@ -27,6 +27,8 @@
 static void ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_fastcgi_ng_write_request(
+    ngx_http_fastcgi_ng_stream_t *st);
 
 
 static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_free_streams;
@@ -453,6 +455,16 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
             st->write.timer_set = 1;
             st->write.timer.key = ngx_current_msec
                              + st->request->upstream->conf->connect_timeout;
+
+            /*
+             * The application works on it while nginx parses the next one, and
+             * what was just made is still in the processor's caches.  What
+             * nginx is about to reset waits for kick_handler().
+             */
+            if (!st->shared && !st->request->upstream->request_sent) {
+                st->written = 1;
+                st->write_rc = ngx_http_fastcgi_ng_write_request(st);
+            }
         }
 
         ngx_post_event(&st->kick, &ngx_posted_events);
@@ -619,6 +631,30 @@ ngx_http_fastcgi_ng_start_failed(ngx_http_fastcgi_ng_stream_t *st,
 }
 
 
+/* NGX_DONE: it is answered here.  NGX_ABORT: it cannot be sent. */
+
+static ngx_int_t
+ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = &st->connection;
+
+    c->log->action = "sending request to upstream";
+
+    rc = ngx_http_fastcgi_ng_submit(st,
+                                    st->request->upstream->request_bufs->buf);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DONE ? NGX_DONE : NGX_ABORT;
+    }
+
+    return st->shared ? NGX_OK
+                      : ngx_http_fastcgi_ng_link_write(st->link, c->log);
+}
+
+
 /*
  * What ngx_http_upstream_send_request() does, as far as it concerns a request
  * without a body.
@@ -640,16 +676,15 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
         u->state->connect_time = ngx_current_msec - u->start_time;
     }
 
-    c->log->action = "sending request to upstream";
+    rc = st->written ? st->write_rc : ngx_http_fastcgi_ng_write_request(st);
+    st->written = 0;
 
-    rc = ngx_http_fastcgi_ng_submit(st, params);
+    if (rc == NGX_DONE) {
+        return;
+    }
 
-    if (rc != NGX_OK) {
-        /* NGX_DONE: it is answered here */
-        if (rc == NGX_ERROR) {
-            ngx_http_fastcgi_ng_stream_fail(st);
-        }
-
+    if (rc == NGX_ABORT) {
+        ngx_http_fastcgi_ng_stream_fail(st);
         return;
     }
 
@@ -659,8 +694,6 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
         st->early = 1;
         return;
     }
-
-    rc = ngx_http_fastcgi_ng_link_write(st->link, c->log);
 
     if (rc == NGX_ERROR
         && ngx_http_fastcgi_ng_start_failed(st, params) != NGX_DECLINED)
@@ -695,6 +728,25 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
     ngx_http_fastcgi_ng_stream_t  *st;
 
     st = ev->data;
+
+    if (st->written) {
+        ngx_http_fastcgi_ng_del_write_timer(st);
+
+        if (st->state == NGX_HTTP_FASTCGI_NG_READY) {
+            ngx_http_fastcgi_ng_start(st);
+            return;
+        }
+
+        /* it was refused, or its link has failed since: some of it has left */
+        st->written = 0;
+
+        if (st->state == NGX_HTTP_FASTCGI_NG_FAILED) {
+            st->request->upstream->request_sent = 1;
+        }
+
+        ngx_http_fastcgi_ng_stream_wake_read(st);
+        return;
+    }
 
     if (st->state != NGX_HTTP_FASTCGI_NG_WAITING
         && (st->state != NGX_HTTP_FASTCGI_NG_READY || st->fcng))
