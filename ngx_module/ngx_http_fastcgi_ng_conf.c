@@ -425,6 +425,14 @@ ngx_http_fastcgi_ng_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (fconf->upstream.upstream && fconf->role == FCNG_FILTER) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"fastcgi_ng_pass %V\": this location has "
+                           "\"fastcgi_ng_file_filter\", which answers its "
+                           "requests; remove one of them", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
     if (fconf->upstream.upstream || fconf->pass_lengths) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"fastcgi_ng_pass %V\": this location has one "

@@ -13,6 +13,7 @@ use IO::Select ();
 use Test::More;
 
 my $pass = 'fastcgi_ng_pass 127.0.0.1:9000;';
+my $filter = 'fastcgi_ng_file_filter 127.0.0.1:9003;';
 
 # [what, text with "@" at the start of the wrong line, what the line says, and
 # whether it needs no location around it]
@@ -49,6 +50,16 @@ my @refused = (
         qr/"fastcgi_ng_authorizer unix:\/a": "off" stands here already/],
     ['half a parameter of an authorizer', '@fastcgi_ng_authorizer_param A;',
         qr/"fastcgi_ng_authorizer_param" takes a name and a value/],
+    ['a file filter behind a pass', "$pass\n\@$filter",
+        qr/"fastcgi_ng_file_filter 127.0.0.1:9003": another directive of this/],
+    ['a pass behind a file filter', "$filter\n\@$pass",
+        qr/"fastcgi_ng_pass .*": this location has "fastcgi_ng_file_filter"/],
+    ['a file filter behind proxy_pass',
+        "proxy_pass http://127.0.0.1:1;\n\@$filter",
+        qr/another directive of this location answers .* remove one of them/],
+    ['proxy_pass behind a file filter',
+        "\@location /x {\n$filter\nproxy_pass http://127.0.0.1:1;\n}",
+        qr/"fastcgi_ng_file_filter": another directive of location "\/x" an/],
     ['an output filter without an address', '@fastcgi_ng_output_filter;',
         qr/"fastcgi_ng_output_filter" takes one address, write it as "fast/],
     ['two output filters in one', '@fastcgi_ng_output_filter unix:/a unix:/b;',
