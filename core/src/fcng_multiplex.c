@@ -56,11 +56,6 @@ void fcng_pool_lost(fcng_pool *pool)
     fcng_mpxs_lost(fcng_pool_mpxs(pool));
 }
 
-void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us)
-{
-    fcng_mpxs_disprove(fcng_pool_mpxs(pool), now_us);
-}
-
 bool fcng_pool_judge(fcng_pool *pool, const fcng_pool_conn *link,
                      fcng_conn *conn, uint64_t now_us)
 {

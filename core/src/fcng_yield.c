@@ -136,19 +136,10 @@ void fcng_pool_started(fcng_pool *pool, fcng_pool_conn *conn, uint64_t now_us)
     }
 }
 
-/* What the application takes for a first byte.  On a new connection the wait
-   in its listen queue counts too, so of those only the quickest is of use; and
-   others hear of one now and then only, or all processes would write to one
-   place all the time. */
-static void sample(fcng_pool *pool, bool is_new, uint32_t took,
-                   uint64_t now_us)
+/* What the application takes for a first byte.  Others hear of one now and
+   then only, or all processes would write to one place all the time. */
+static void sample(fcng_pool *pool, uint32_t took, uint64_t now_us)
 {
-    if (is_new) {
-        if (pool->quickest_us == 0 || took < pool->quickest_us) {
-            pool->quickest_us = took;
-        }
-        return;
-    }
     fcng_median_add(&pool->first_byte, took);
     if (now_us - pool->told_us >= TELL_EVERY_US) {
         pool->told_us = now_us;
@@ -157,14 +148,18 @@ static void sample(fcng_pool *pool, bool is_new, uint32_t took,
     }
 }
 
-/* Where several requests are under way, |started_us| is that of the last. */
+/* On a new connection the wait in its listen queue counts too, so of those
+   only the quickest is of use.  Where several requests are under way,
+   |started_us| is that of the last. */
 void fcng_pool_first_byte(fcng_pool *pool, fcng_pool_conn *conn,
                           uint64_t now_us)
 {
-    uint64_t took = now_us - conn->started_us;
-    if (conn->streams <= 1) {
-        sample(pool, conn->requests <= 1,
-               (uint32_t)FCNG_MIN(took, UINT32_MAX), now_us);
+    uint32_t took = (uint32_t)FCNG_MIN(now_us - conn->started_us, UINT32_MAX);
+    if (conn->streams <= 1 && conn->requests > 1) {
+        sample(pool, took, now_us);
+    } else if (conn->streams <= 1
+               && (pool->quickest_us == 0 || took < pool->quickest_us)) {
+        pool->quickest_us = took;
     }
     fcng_yield_forget(pool, conn);
 }

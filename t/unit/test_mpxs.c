@@ -3,6 +3,8 @@
    what each kind of application makes of it. */
 #include "unit.h"
 
+#include "fcng_pool.h"
+
 #define MS 1000ull
 #define SECOND 1000000ull
 #define T0 (1000 * SECOND)
@@ -302,8 +304,9 @@ static void test_a_false_yes_is_not_believed_again_soon(void **state)
     begin_two(pool, c, T0);
     assert_true(fcng_pool_must_ask(pool, T0));
     fcng_pool_told(pool, &yes, T0);
-    fcng_pool_disprove(pool, T0);
-    fcng_pool_disprove(pool, T0 + MS); /* a second connection, the same lie */
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0);
+    /* a second connection, the same lie */
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0 + MS);
     assert_false(shares(pool, T0));
     /* a restart makes it no better */
     fcng_pool_lost(pool);
@@ -312,11 +315,11 @@ static void test_a_false_yes_is_not_believed_again_soon(void **state)
     assert_true(fcng_pool_must_ask(pool, T0 + 600 * SECOND));
     fcng_pool_told(pool, &yes, T0 + 600 * SECOND);
     assert_true(shares(pool, T0 + 600 * SECOND));
-    fcng_pool_disprove(pool, T0 + 600 * SECOND);
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0 + 600 * SECOND);
     assert_false(fcng_pool_must_ask(pool, T0 + 1799 * SECOND));
     assert_true(fcng_pool_must_ask(pool, T0 + 1800 * SECOND));
     /* an answer that comes late does not count */
-    fcng_pool_disprove(pool, T0 + 1800 * SECOND);
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0 + 1800 * SECOND);
     fcng_pool_told(pool, &yes, T0 + 1800 * SECOND);
     assert_false(shares(pool, T0 + 1800 * SECOND));
     end_two(pool, c);
@@ -327,7 +330,7 @@ static void test_law4_the_operator_may_be_wrong_too(void **state)
     (void)state;
     fcng_pool *pool = new_pool(FCNG_MULTIPLEX_ON);
     assert_true(shares(pool, T0));
-    fcng_pool_disprove(pool, T0);
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0);
     assert_false(shares(pool, T0));
     assert_false(shares(pool, T0 + 599 * SECOND));
     assert_true(shares(pool, T0 + 600 * SECOND));

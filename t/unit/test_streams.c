@@ -2,6 +2,8 @@
 /* The pool where requests share connections. */
 #include "unit.h"
 
+#include "fcng_pool.h"
+
 #define MS 1000ull
 #define SECOND 1000000ull
 #define T0 (1000 * SECOND)
@@ -418,7 +420,7 @@ static void test_a_shared_one_serves_others_alone_when_disproved(void **state)
     open_conn(pool, &a, FCNG_POOL_ANY, T0);
     answered(pool, &a, T0);
     assert_true(fcng_pool_release(pool, &a, true, T0));
-    fcng_pool_disprove(pool, T0);
+    fcng_mpxs_disprove(fcng_pool_mpxs(pool), T0);
     use(pool, FCNG_POOL_ANY, T0, &a);
     open_conn(pool, &b, FCNG_POOL_ANY, T0);
     assert_int_equal(b.max_streams, 1);
@@ -555,7 +557,7 @@ static void test_processes_know_what_one_has_learnt(void **state)
     assert_true(fcng_pool_must_ask(t.pool[0], T0));
     fcng_pool_told(t.pool[0], &(fcng_values){ -1, -1, 1 }, T0);
     assert_int_equal(fcng_pool_max_streams(t.pool[1], FCNG_POOL_ANY, T0), 4);
-    fcng_pool_disprove(t.pool[1], T0);
+    fcng_mpxs_disprove(fcng_pool_mpxs(t.pool[1]), T0);
     assert_int_equal(fcng_pool_max_streams(t.pool[0], FCNG_POOL_ANY, T0), 1);
     fcng_pool_remove(t.pool[0], &a);
     fcng_pool_remove(t.pool[0], &b);

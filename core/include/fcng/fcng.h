@@ -1146,9 +1146,6 @@ void fcng_pool_lost(fcng_pool *pool);
 bool fcng_pool_judge(fcng_pool *pool, const fcng_pool_conn *link,
                      fcng_conn *conn, uint64_t now_us);
 
-/* The same as if it had been so. */
-void fcng_pool_disprove(fcng_pool *pool, uint64_t now_us);
-
 /*
  * The next waiting request that may go on: FCNG_POOL_USE (*conn), _OPEN
  * (*conn as above), or _REFUSE (it has waited longer than queue_timeout);
