@@ -14,44 +14,28 @@ package FCNG::Failing;
 
 use strict;
 use warnings;
-use FCNG::Util qw(spew top built);
+use parent 'FCNG::Shim';
 
-sub shim { ($ENV{FCNG_APPS} || top() . '/out/apps') . '/failing.so' }
+sub library { 'failing.so' }
 
-# Why not; nothing when it can.
 sub missing {
+    my ($class) = @_;
     return 'sanitizers have a malloc() of their own' if $ENV{FCNG_SAN};
     return 'valgrind has a malloc() of its own' if $ENV{FCNG_VALGRIND};
-    return 'the shim is not built' if !built(shim());
-    return;
+    return $class->SUPER::missing;
 }
 
 sub new {
     my ($class, $host, %how) = @_;
     my $dir = $host->dir;
-    my $self = bless { file => "$dir/tmp/control" }, $class;
-    spew($self->{file}, pack 'l10', (0) x 4, $how{count} ? 1 : 0);
-    chmod 0666, $self->{file};
-    $host->{env} = { LD_PRELOAD => $host->module_copy(shim()),
+    my $self = $class->SUPER::new($host, (0) x 4, $how{count} ? 1 : 0,
+        (0) x 5);
+    $host->{env} = { LD_PRELOAD => $host->module_copy($class->shim),
         FCNG_FAIL_CONTROL => $self->{file},
         # APR looks for a folder with space elsewhere.
         FCNG_FAIL_FILES => "$dir/tmp/:/apr-tmp.:/fastcgi-ng.",
         $how{module} ? (FCNG_FAIL_MODULE => $how{module}) : () };
     return $self;
-}
-
-sub put {
-    my ($self, $at, $value) = @_;
-    open my $fh, '+<:raw', $self->{file} or die "$self->{file}: $!\n";
-    sysseek $fh, 4 * $at, 0;
-    syswrite $fh, pack 'l', $value;
-    close $fh;
-    return $self;
-}
-
-sub read_at {
-    my ($self, $at) = @_;
-    return (unpack 'l*', FCNG::Util::slurp($self->{file}))[$at];
 }
 
 sub alloc { $_[0]->put(1, 0)->put(0, $_[1]) }

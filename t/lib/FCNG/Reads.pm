@@ -15,40 +15,26 @@ package FCNG::Reads;
 
 use strict;
 use warnings;
-use FCNG::Util qw(spew top built slurp);
+use parent 'FCNG::Shim';
 
-sub shim { ($ENV{FCNG_APPS} || top() . '/out/apps') . '/reads.so' }
+sub library { 'reads.so' }
 
-# Why not; nothing when it can.
 sub missing {
+    my ($class) = @_;
     return 'valgrind runs one thread at a time' if $ENV{FCNG_VALGRIND};
-    return 'the shim is not built' if !built(shim());
-    return;
+    return $class->SUPER::missing;
 }
 
 sub new {
     my ($class, $host, @files) = @_;
-    my $dir = $host->dir;
-    my $self = bless { file => "$dir/tmp/reads" }, $class;
-    spew($self->{file}, pack 'l8', (0) x 8);
-    chmod 0666, $self->{file};
+    my $self = $class->SUPER::new($host, (0) x 8);
     # The runtime of a sanitizer calls what stands behind it.
     $host->{env} = { LD_PRELOAD => join(':', $ENV{FCNG_PRELOAD} || (),
-            $host->module_copy(shim())),
-        FCNG_READS_CONTROL => $self->{file}, FCNG_READS_FILES => join(':', @files) };
+            $host->module_copy($class->shim)),
+        FCNG_READS_CONTROL => $self->{file},
+        FCNG_READS_FILES => join(':', @files) };
     return $self;
 }
-
-sub put {
-    my ($self, $at, $value) = @_;
-    open my $fh, '+<:raw', $self->{file} or die "$self->{file}: $!\n";
-    sysseek $fh, 4 * $at, 0;
-    syswrite $fh, pack 'l', $value;
-    close $fh;
-    return $self;
-}
-
-sub read_at { (unpack 'l*', slurp($_[0]{file}))[$_[1]] }
 
 sub hold { $_[0]->put(0, 1) }
 sub go_on { $_[0]->put(0, 0) }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A library of t/shim that is loaded into a server and obeys a file of numbers
+# (FCNG::Failing, FCNG::Reads).
+package FCNG::Shim;
+
+use strict;
+use warnings;
+use FCNG::Util qw(spew top built slurp);
+
+# Why it cannot be had; nothing when it can.
+sub missing {
+    my ($class) = @_;
+    return 'the shim is not built' if !built($class->shim);
+    return;
+}
+
+sub shim {
+    my ($class) = @_;
+    return ($ENV{FCNG_APPS} || top() . '/out/apps') . '/' . $class->library;
+}
+
+sub new {
+    my ($class, $host, @numbers) = @_;
+    my $self = bless { file => $host->dir . '/tmp/' . $class->library
+            . '.control' }, $class;
+    spew($self->{file}, pack 'l*', @numbers);
+    chmod 0666, $self->{file};
+    return $self;
+}
+
+sub put {
+    my ($self, $at, $value) = @_;
+    open my $fh, '+<:raw', $self->{file} or die "$self->{file}: $!\n";
+    sysseek $fh, 4 * $at, 0;
+    syswrite $fh, pack 'l', $value;
+    close $fh;
+    return $self;
+}
+
+sub read_at {
+    my ($self, $at) = @_;
+    return (unpack 'l*', slurp($self->{file}))[$at];
+}
+
+1;
