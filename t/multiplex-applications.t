@@ -54,7 +54,7 @@ FCNG::Hosts->each(can => 'multiplexes', threads => 48, sub {
         is(join("\n", @faults), '', "$name: $count requests, 12 at a time");
         my $row = $host->status->{ $app{$name}->address };
         if ($shares{$name}) {
-            cmp_ok($row->{shared}, '>', 50,
+            cmp_ok($row->{shared}, '>', 0,
                 "$name: $row->{shared} shared a connection");
         }
         else {
