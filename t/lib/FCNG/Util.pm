@@ -170,10 +170,12 @@ sub spawn {
 sub adopt { $children{$_[0]} = 1 }
 sub dismiss { delete $children{$_[0]} }
 
-# Ends a child: the signal, and KILL if that did not help.
+# Ends a child: the signal, and KILL if that did not help.  One that is killed
+# cannot end its own children: they are of its group.
 sub end_child {
     my ($pid, $signal, $seconds) = @_;
-    kill $signal // 'TERM', $pid;
+    $signal //= 'TERM';
+    kill $signal, $signal eq 'KILL' ? (-$pid, $pid) : $pid;
     my $gone = wait_until($seconds // 10,
         sub { waitpid($pid, POSIX::WNOHANG()) != 0 });
     my $status = $?;
