@@ -222,6 +222,8 @@ typedef struct fastcgi_ng_conn_t {
     /* Requests share it: all of it, with |fcgi|, under the backend's mutex. */
     bool shared;
     struct fastcgi_ng_stream_t *streams;
+    struct fastcgi_ng_stream_t *reader; /* whose thread reads it; NULL: the
+                                           mux thread, if it must be */
     unsigned nstreams;
     unsigned over;     /* of these, gone; the pool is still to be told */
     bool full;         /* the application's socket; poll() tells */
@@ -271,10 +273,18 @@ typedef struct fastcgi_ng_bell_t {
     int out; /* the same descriptor where there is eventfd() */
 } fastcgi_ng_bell_t;
 
+/* Bells that ring when the mutex is free again. */
+#define FASTCGI_NG_CHIME 64
+
+typedef struct fastcgi_ng_chime_t {
+    unsigned n;
+    fastcgi_ng_bell_t bell[FASTCGI_NG_CHIME];
+} fastcgi_ng_chime_t;
+
 /*
  * A request on a shared connection.  Its thread offers its body and takes what
- * came; the mux thread reads, and lets it leave the connection when it is
- * over, whether or not all was taken.  All under the backend's mutex.
+ * came; whoever reads the connection lets it leave when it is over, whether or
+ * not all was taken.  All under the backend's mutex.
  */
 typedef struct fastcgi_ng_stream_t {
     fastcgi_ng_bell_t bell;
@@ -448,6 +458,8 @@ typedef struct fastcgi_ng_task_t {
     bool unsent;                 /* shared: not all that was offered left */
     apr_uint64_t moved;          /* shared: bytes that had left */
     apr_uint64_t taken;          /* shared: bytes from memory, not reported */
+    int read_fd;                 /* shared: of the connection that it is to
+                                    read while it waits; or -1 */
     bool timed_out;
     bool write_failed;           /* reading goes on */
     bool lingered;               /* a read has waited in vain */
@@ -690,6 +702,9 @@ struct fastcgi_ng_backend_t {
     fastcgi_ng_conn_t *idle;
     fastcgi_ng_conn_t *shared; /* those that requests share */
     fastcgi_ng_stream_t *spare;
+    fastcgi_ng_chime_t *chime; /* of who holds it; NULL: bells ring at once */
+    atomic_uint ringing;       /* threads that ring without it: none of these
+                                  bells is closed meanwhile */
     bool asks;                 /* GET_VALUES is to be sent */
     fcng_health health;
     fcng_outage outage;
@@ -788,8 +803,6 @@ bool fastcgi_ng_backend_open_ahead(fastcgi_ng_backend_t *backend);
 fastcgi_ng_ready_t fastcgi_ng_backend_recheck;
 
 /* fastcgi_ng_mux.c: connections that requests share. */
-apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child);
-void fastcgi_ng_mux_stop(fastcgi_ng_child_t *child);
 /* With the mutex held: a new one is to be read from now on; or is none any
    more. */
 void fastcgi_ng_mux_add(fastcgi_ng_conn_t *conn);
@@ -804,6 +817,25 @@ void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *backend);
    not over. */
 void fastcgi_ng_mux_leave(fastcgi_ng_backend_t *backend,
                           fastcgi_ng_stream_t *stream, uint64_t now);
+/* With the mutex held: whether a connection may be joined; one that nobody
+   uses may have been closed a moment ago, and is forgotten then. */
+bool fastcgi_ng_mux_lives(fastcgi_ng_conn_t *conn);
+/* With the mutex held, when the stream's thread is about to wait or has got
+   something: the descriptor that it is to read while it waits, or -1. */
+int fastcgi_ng_mux_reads(fastcgi_ng_stream_t *stream);
+/* That descriptor is readable. */
+void fastcgi_ng_mux_read(fastcgi_ng_task_t *task);
+/* With the mutex held, for the mux thread: writes what there is (false: the
+   connection is dead and closed); reads once, into |buf| of FASTCGI_NG_BUFFER,
+   for all streams; does what follows from that (false: it is closed). */
+bool fastcgi_ng_mux_write(fastcgi_ng_conn_t *conn);
+void fastcgi_ng_mux_read_conn(fastcgi_ng_conn_t *conn, char *buf);
+bool fastcgi_ng_mux_settle(fastcgi_ng_conn_t *conn, uint64_t now);
+
+/* fastcgi_ng_mux_thread.c: the thread that reads where no request's does. */
+apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child);
+void fastcgi_ng_mux_stop(fastcgi_ng_child_t *child);
+/* A connection is new, its socket is full, or it was the last one. */
 void fastcgi_ng_mux_wake(fastcgi_ng_child_t *child);
 
 /* fastcgi_ng_stream.c: the request's side of it. */
@@ -812,17 +844,25 @@ void fastcgi_ng_mux_wake(fastcgi_ng_child_t *child);
 fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *backend);
 void fastcgi_ng_stream_del(fastcgi_ng_backend_t *backend,
                            fastcgi_ng_stream_t *stream);
-/* With the mutex held: those that were to be used again. */
+/* With the mutex held, by the mux thread or behind its end: those that were to
+   be used again. */
 void fastcgi_ng_stream_free(fastcgi_ng_backend_t *backend);
 /* With the mutex held: something has happened. */
-void fastcgi_ng_stream_wake(fastcgi_ng_stream_t *stream);
+void fastcgi_ng_stream_wake(fastcgi_ng_backend_t *backend,
+                            fastcgi_ng_stream_t *stream);
+/* The mutex, where streams are woken: their bells ring when it is free again,
+   for that is what they want first of all. */
+void fastcgi_ng_lock(fastcgi_ng_backend_t *backend,
+                     fastcgi_ng_chime_t *chime);
+void fastcgi_ng_unlock(fastcgi_ng_backend_t *backend,
+                       fastcgi_ng_chime_t *chime);
 /* Writes what was offered. */
 void fastcgi_ng_stream_push(fastcgi_ng_task_t *task);
 /* What has come, if anything, goes to the client; else false, and the thread
    may wait for the bell. */
 bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task);
-/* After it has waited. */
-void fastcgi_ng_stream_awake(fastcgi_ng_task_t *task);
+/* How much of the request has left by now. */
+void fastcgi_ng_stream_look(fastcgi_ng_task_t *task);
 /* The request is over. */
 void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome);
 /* STDIN and DATA on either kind of connection, as the core's functions of
@@ -930,6 +970,7 @@ typedef struct fastcgi_ng_wait_t {
     uint64_t until_us; /* in */
     bool client_gone;  /* out */
     bool timed_out;    /* out */
+    bool readable;     /* out: what read_fd of the task is */
 } fastcgi_ng_wait_t;
 
 /* Whether the client takes bytes now; else waits until it takes some, or
@@ -963,7 +1004,7 @@ void fastcgi_ng_watch_clear(fastcgi_ng_watch_t *watch);
 unsigned fastcgi_ng_watch_count(const fastcgi_ng_watch_t *watch);
 /* |write|: until it takes bytes, too.  False: no memory. */
 bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn,
-                          bool write);
+                          bool read, bool write);
 /* Calls |ready| for each of them that is. */
 void fastcgi_ng_watch_wait(fastcgi_ng_watch_t *watch, uint64_t until_us,
                            fastcgi_ng_ready_t *ready);

@@ -373,6 +373,13 @@ static int get_conn(fastcgi_ng_task_t *task, const fastcgi_ng_ask_t *how)
                                       fastcgi_ng_task_path(task));
         }
         verdict = ask(task, need, &waiter, &error);
+        if (verdict == FCNG_POOL_USE && waiter.conn != NULL
+            && waiter.conn->max_streams > 1
+            && !fastcgi_ng_mux_lives(waiter.conn->data)) {
+            fastcgi_ng_backend_serve(b, fastcgi_ng_now());
+            apr_thread_mutex_unlock(b->mutex);
+            continue;
+        }
         if (verdict == FCNG_POOL_USE) {
             error = use(task, &waiter);
         }

@@ -661,9 +661,9 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
 {
     const fastcgi_ng_client_t *client = &task->client;
     conn_rec *c = task->r->connection;
-    struct pollfd pfd[2];
+    struct pollfd pfd[3];
     bool blind = client->secondary || client->fd < 0;
-    int rc, n = 1, ms = ms_until(wait->until_us,
+    int rc, n = 2, ms = ms_until(wait->until_us,
                                  blind ? CLIENT_CHECK_MS : ABORT_CHECK_MS);
 
     if (task->conn == NULL && task->stream->bell.in < 0 && ms > NO_BELL_MS) {
@@ -672,16 +672,22 @@ void fastcgi_ng_io_wait(const fastcgi_ng_task_t *task,
     pfd[0].fd = task->conn != NULL ? task->conn->fd : task->stream->bell.in;
     pfd[0].events = (short)(POLLIN | (wait->write && task->conn != NULL
                                       ? POLLOUT : 0));
-    if (client->fd >= 0 && (wait->client || !client->secondary)) {
-        pfd[1].fd = client->fd;
-        pfd[1].events = (short)(wait->client ? POLLIN : POLLRDHUP);
-        pfd[1].revents = 0;
-        n = 2;
+    pfd[1].fd = wait->client || !client->secondary ? client->fd : -1;
+    pfd[1].events = (short)(wait->client ? POLLIN : POLLRDHUP);
+    pfd[1].revents = 0;
+    if (task->stream != NULL && task->read_fd >= 0) {
+        pfd[2].fd = task->read_fd;
+        pfd[2].events = POLLIN;
+        n = 3;
     }
     rc = poll(pfd, (nfds_t)n, ms);
+    if (rc > 0 && task->conn == NULL && (pfd[0].revents & POLLIN) != 0) {
+        fastcgi_ng_bell_quiet(&task->stream->bell);
+    }
+    wait->readable = rc > 0 && n == 3 && pfd[2].revents != 0;
     wait->client_gone
         = c->aborted || aborting(task)
-          || (rc > 0 && n == 2 && !client->secondary && !wait->client
+          || (rc > 0 && !client->secondary && !wait->client
               && (pfd[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
     wait->timed_out = rc == 0 && fastcgi_ng_now() >= wait->until_us;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Connections that requests share, and the thread that reads them, one in each
- * child process.  It gives what comes to the streams of the requests, whose
- * threads take it from there, and never waits for one of them.
+ * Connections that requests share.  Each is read by the thread of one of its
+ * requests, which waits anyway, and gives what comes to the streams of all;
+ * the others' threads take it from there.  Where none waits, a thread of the
+ * child process reads, the mux thread.
  *
- * Everything here but the thread's sleep happens with the backend's mutex
- * held, also recv() and sendmsg(), which do not block: so a connection in the
- * list is open, and one that is closed is in no list.
+ * Everything here but who sleeps happens with the backend's mutex held, also
+ * recv() and sendmsg(), which do not block: so a connection in the list is
+ * open, and one that is closed is in no list.
  *
  * A request leaves its connection when it is over, is given up, or the
  * connection is dead.  While bytes become events requests leave, but what
@@ -15,16 +16,7 @@
  */
 #include "fastcgi_ng.h"
 
-#define READ_SIZE 65536
 #define COMPLAINTS_MAX 65536 /* STDERR that waits to be logged */
-
-struct fastcgi_ng_mux_t {
-    apr_thread_t *thread;
-    fastcgi_ng_child_t *child;
-    fastcgi_ng_watch_t *watch;
-    atomic_bool stop;
-    char buf[READ_SIZE];
-};
 
 /* --------------------------------------------------------- connections --- */
 
@@ -56,7 +48,7 @@ void fastcgi_ng_mux_remove(fastcgi_ng_conn_t *conn)
         conn->next->prev = conn->prev;
     }
     if (b->shared == NULL) {
-        fastcgi_ng_stream_free(b);
+        fastcgi_ng_mux_wake(b->child); /* for the spare streams */
     }
 }
 
@@ -79,7 +71,7 @@ static void judge(fastcgi_ng_conn_t *conn, uint64_t now)
 }
 
 /* What follows from what has happened on it.  False: it is closed. */
-static bool settle(fastcgi_ng_conn_t *conn, uint64_t now)
+bool fastcgi_ng_mux_settle(fastcgi_ng_conn_t *conn, uint64_t now)
 {
     fastcgi_ng_backend_t *b = conn->backend;
     bool kept = true;
@@ -147,7 +139,49 @@ static void detach(fastcgi_ng_stream_t *stream, uint64_t now)
     if (stream->next != NULL) {
         stream->next->prev = stream->prev;
     }
+    if (conn->reader == stream) {
+        conn->reader = NULL;
+    }
     conn->over++;
+}
+
+/* ---------------------------------------------------------- who reads --- */
+
+/* Somebody who waits; of these who has waited longest, whose answer is
+   probably the next. */
+static void elect(fastcgi_ng_conn_t *conn)
+{
+    fastcgi_ng_stream_t *stream, *chosen = NULL;
+
+    if (conn->reader != NULL) {
+        return;
+    }
+    for (stream = conn->streams; stream != NULL; stream = stream->next) {
+        if (stream->sleeps) {
+            chosen = stream;
+        }
+    }
+    if (chosen != NULL) {
+        conn->reader = chosen;
+        fastcgi_ng_stream_wake(conn->backend, chosen);
+    }
+}
+
+int fastcgi_ng_mux_reads(fastcgi_ng_stream_t *stream)
+{
+    fastcgi_ng_conn_t *conn = stream->conn;
+
+    if (conn == NULL) {
+        return -1;
+    }
+    if (stream->sleeps && conn->reader == NULL) {
+        conn->reader = stream;
+    }
+    else if (!stream->sleeps && conn->reader == stream) {
+        conn->reader = NULL;
+        elect(conn);
+    }
+    return conn->reader == stream ? conn->fd : -1;
 }
 
 int fastcgi_ng_mux_begin(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
@@ -167,7 +201,7 @@ int fastcgi_ng_mux_begin(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
         }
         fcng_pool_count(b->pool, fcng_counter_of(err));
         conn->over++;
-        settle(conn, now);
+        fastcgi_ng_mux_settle(conn, now);
         return err;
     }
     enter(stream, conn);
@@ -187,7 +221,8 @@ void fastcgi_ng_mux_leave(fastcgi_ng_backend_t *b,
 
     if (conn != NULL) {
         detach(stream, now);
-        if (settle(conn, now)) {
+        if (fastcgi_ng_mux_settle(conn, now)) {
+            elect(conn);
             fastcgi_ng_mux_flush(b);
         }
         fastcgi_ng_backend_serve(b, now);
@@ -203,13 +238,13 @@ static void feed_hungry(fastcgi_ng_conn_t *conn)
 
     for (stream = conn->streams; stream != NULL; stream = stream->next) {
         if (stream->hungry) {
-            fastcgi_ng_stream_wake(stream);
+            fastcgi_ng_stream_wake(conn->backend, stream);
         }
     }
 }
 
 /* Writes what there is.  False: the connection is dead and closed. */
-static bool flush(fastcgi_ng_conn_t *conn)
+bool fastcgi_ng_mux_write(fastcgi_ng_conn_t *conn)
 {
     apr_status_t rv;
     apr_size_t sent;
@@ -241,8 +276,8 @@ void fastcgi_ng_mux_flush(fastcgi_ng_backend_t *b)
 
     for (conn = b->shared; conn != NULL; conn = next) {
         next = conn->next;
-        if (flush(conn) && conn->deaf && !conn->retired) {
-            settle(conn, fastcgi_ng_now());
+        if (fastcgi_ng_mux_write(conn) && conn->deaf && !conn->retired) {
+            fastcgi_ng_mux_settle(conn, fastcgi_ng_now());
         }
     }
 }
@@ -342,7 +377,7 @@ static void on_event(fastcgi_ng_conn_t *conn, const fcng_event *event,
     default:
         break;
     }
-    fastcgi_ng_stream_wake(stream);
+    fastcgi_ng_stream_wake(conn->backend, stream);
 }
 
 static void take_events(fastcgi_ng_conn_t *conn, uint64_t now)
@@ -378,6 +413,17 @@ static void fail(fastcgi_ng_conn_t *conn, int err, uint64_t now)
     fastcgi_ng_backend_close(conn);
 }
 
+bool fastcgi_ng_mux_lives(fastcgi_ng_conn_t *conn)
+{
+    if (conn->nstreams > 0
+        || fastcgi_ng_io_probe(conn->fd) != FASTCGI_NG_CLOSED) {
+        return true;
+    }
+    fcng_pool_count(conn->backend->pool, FCNG_COUNT_STALE);
+    fail(conn, FCNG_ERR_CLOSED, fastcgi_ng_now());
+    return false;
+}
+
 /* What the bytes may tell of who sent them, for the log. */
 static void keep_hint(fastcgi_ng_conn_t *conn, const char *buf,
                       apr_size_t len)
@@ -391,15 +437,15 @@ static void keep_hint(fastcgi_ng_conn_t *conn, const char *buf,
     }
 }
 
-static void read_conn(fastcgi_ng_conn_t *conn, char *buf)
+void fastcgi_ng_mux_read_conn(fastcgi_ng_conn_t *conn, char *buf)
 {
-    apr_size_t len = READ_SIZE;
+    apr_size_t len = FASTCGI_NG_BUFFER;
     apr_status_t rv = fastcgi_ng_io_recv(conn, buf, &len, false);
     uint64_t now = fastcgi_ng_now();
     int err;
 
     if (APR_STATUS_IS_EAGAIN(rv)) {
-        settle(conn, now); /* it may be deaf */
+        fastcgi_ng_mux_settle(conn, now); /* it may be deaf */
         return;
     }
     if (rv != APR_SUCCESS) {
@@ -419,180 +465,22 @@ static void read_conn(fastcgi_ng_conn_t *conn, char *buf)
         fail(conn, err, now);
         return;
     }
-    if (flush(conn)) {
-        settle(conn, now);
+    if (fastcgi_ng_mux_write(conn) && fastcgi_ng_mux_settle(conn, now)) {
+        elect(conn);
     }
 }
 
-/* ---------------------------------------------------------- the thread --- */
-
-static fastcgi_ng_conn_t *find(fastcgi_ng_backend_t *b,
-                               const fastcgi_ng_conn_t *conn)
+void fastcgi_ng_mux_read(fastcgi_ng_task_t *task)
 {
-    fastcgi_ng_conn_t *found = b->shared;
-
-    while (found != NULL && found != conn) {
-        found = found->next;
-    }
-    return found;
-}
-
-/* |suspect| may be freed, or another one by now: it is looked for. */
-static void ready(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *suspect,
-                  bool read, bool write)
-{
+    fastcgi_ng_backend_t *b = task->backend;
+    fastcgi_ng_chime_t chime;
     fastcgi_ng_conn_t *conn;
 
-    apr_thread_mutex_lock(b->mutex);
-    conn = find(b, suspect);
-    if (conn != NULL && write) {
-        conn->full = false;
-        read = flush(conn) && (read || conn->deaf);
+    fastcgi_ng_lock(b, &chime);
+    conn = task->stream->conn;
+    if (conn != NULL && conn->reader == task->stream) {
+        fastcgi_ng_mux_read_conn(conn, task->buf);
+        fastcgi_ng_backend_serve(b, fastcgi_ng_now());
     }
-    if (conn != NULL && read) {
-        read_conn(conn, b->child->mux->buf);
-    }
-    fastcgi_ng_backend_serve(b, fastcgi_ng_now());
-    apr_thread_mutex_unlock(b->mutex);
-}
-
-/* Mutex held.  Ids that have been reserved for too long. */
-static void expire(fastcgi_ng_backend_t *b, uint64_t now)
-{
-    fastcgi_ng_conn_t *conn, *next;
-    bool closed = false;
-
-    for (conn = b->shared; conn != NULL; conn = next) {
-        next = conn->next;
-        if (fcng_conn_deadline(conn->fcgi) <= now) {
-            fcng_conn_expire(conn->fcgi, now);
-            closed = !settle(conn, now) || closed;
-        }
-    }
-    if (closed) {
-        fastcgi_ng_backend_serve(b, now);
-    }
-}
-
-/* Puts the connections of |b| under watch; when to look again. */
-static uint64_t watch_shared(fastcgi_ng_backend_t *b,
-                             fastcgi_ng_watch_t *watch)
-{
-    fastcgi_ng_conn_t *conn;
-    uint64_t now, next = FCNG_NEVER;
-
-    apr_thread_mutex_lock(b->mutex);
-    now = fastcgi_ng_now();
-    expire(b, now);
-    for (conn = b->shared; conn != NULL; conn = conn->next) {
-        uint64_t at = fcng_conn_deadline(conn->fcgi);
-
-        next = at < next ? at : next;
-        if (!fastcgi_ng_watch_add(watch, conn, conn->full)) {
-            read_conn(conn, b->child->mux->buf);
-            next = now + 1000;
-            break; /* no memory: one by one */
-        }
-    }
-    apr_thread_mutex_unlock(b->mutex);
-    return next;
-}
-
-static bool may_share(const fastcgi_ng_backend_t *b)
-{
-    return fcng_pool_get_options(b->pool)->multiplex != FCNG_MULTIPLEX_OFF;
-}
-
-static void *APR_THREAD_FUNC mux_main(apr_thread_t *thread, void *data)
-{
-    struct fastcgi_ng_mux_t *mux = data;
-    apr_array_header_t *backends = mux->child->backends;
-    int i;
-
-    while (!atomic_load(&mux->stop)) {
-        uint64_t at, next = FCNG_NEVER;
-
-        fastcgi_ng_watch_clear(mux->watch);
-        for (i = 0; i < backends->nelts; i++) {
-            fastcgi_ng_backend_t *b
-                = APR_ARRAY_IDX(backends, i, fastcgi_ng_backend_t *);
-
-            if (may_share(b)) {
-                at = watch_shared(b, mux->watch);
-                next = at < next ? at : next;
-            }
-        }
-        fastcgi_ng_watch_wait(mux->watch, next, ready);
-    }
-    apr_thread_exit(thread, APR_SUCCESS);
-    return NULL;
-}
-
-void fastcgi_ng_mux_wake(fastcgi_ng_child_t *child)
-{
-    fastcgi_ng_watch_wake(child->mux->watch);
-}
-
-/* Without the thread nothing is shared. */
-static void share_nothing(fastcgi_ng_child_t *child)
-{
-    int i;
-
-    for (i = 0; i < child->backends->nelts; i++) {
-        fastcgi_ng_backend_t *b
-            = APR_ARRAY_IDX(child->backends, i, fastcgi_ng_backend_t *);
-        fcng_pool_options options = *fcng_pool_get_options(b->pool);
-
-        options.multiplex = FCNG_MULTIPLEX_OFF;
-        fcng_pool_set_options(b->pool, &options);
-    }
-}
-
-static bool any_shares(const fastcgi_ng_child_t *child)
-{
-    int i;
-
-    for (i = 0; i < child->backends->nelts; i++) {
-        if (may_share(APR_ARRAY_IDX(child->backends, i,
-                                    fastcgi_ng_backend_t *))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child)
-{
-    struct fastcgi_ng_mux_t *mux;
-    apr_status_t rv = APR_ENOMEM;
-
-    if (!any_shares(child)) {
-        return APR_SUCCESS;
-    }
-    mux = apr_pcalloc(child->pool, sizeof(*mux));
-    mux->child = child;
-    mux->watch = fastcgi_ng_watch_create(child->pool, NULL);
-    atomic_init(&mux->stop, false);
-    if (mux->watch != NULL) {
-        child->mux = mux;
-        rv = fastcgi_ng_thread_start(&mux->thread, mux_main, mux,
-                                     child->pool);
-    }
-    if (rv != APR_SUCCESS) {
-        child->mux = NULL;
-        share_nothing(child);
-    }
-    return rv;
-}
-
-void fastcgi_ng_mux_stop(fastcgi_ng_child_t *child)
-{
-    struct fastcgi_ng_mux_t *mux = child->mux;
-    apr_status_t rv;
-
-    if (mux != NULL) {
-        atomic_store(&mux->stop, true);
-        fastcgi_ng_watch_wake(mux->watch);
-        apr_thread_join(&rv, mux->thread);
-    }
+    fastcgi_ng_unlock(b, &chime);
 }

@@ -232,11 +232,12 @@ static void wait_for(fastcgi_ng_task_t *task)
     wait.client = !task->body.fin && task->body.waits && !task->write_failed;
     wait.until_us = deadline(task, &clients_fault);
     fastcgi_ng_io_wait(task, &wait);
-    if (task->stream != NULL) {
-        fastcgi_ng_stream_awake(task);
-        wait.timed_out = wait.timed_out
-                         && fastcgi_ng_now() >= deadline(task,
-                                                         &clients_fault);
+    if (wait.readable) {
+        fastcgi_ng_mux_read(task);
+    }
+    if (wait.timed_out && task->stream != NULL) {
+        fastcgi_ng_stream_look(task);
+        wait.timed_out = fastcgi_ng_now() >= deadline(task, &clients_fault);
     }
     if (wait.client_gone) {
         task->client_gone = true;

@@ -41,7 +41,7 @@ static uint64_t watch_idle(fastcgi_ng_backend_t *b, fastcgi_ng_watch_t *watch,
         age = now - conn->link.idle_us;
         conn->watched = (age >= WATCH_AFTER_US || conn->soon)
                         && fastcgi_ng_watch_count(watch) < WATCH_MAX
-                        && fastcgi_ng_watch_add(watch, conn, false);
+                        && fastcgi_ng_watch_add(watch, conn, true, false);
         if (!conn->soon && age < WATCH_AFTER_US && now + WATCH_AFTER_US < at) {
             at = now + WATCH_AFTER_US;
         }

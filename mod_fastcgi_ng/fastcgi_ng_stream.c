@@ -38,7 +38,7 @@ void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
     stream->next = b->spare;
     b->spare = stream;
     if (b->shared == NULL) {
-        fastcgi_ng_stream_free(b);
+        fastcgi_ng_mux_wake(b->child); /* it frees them */
     }
 }
 
@@ -53,12 +53,45 @@ void fastcgi_ng_stream_free(fastcgi_ng_backend_t *b)
     }
 }
 
-void fastcgi_ng_stream_wake(fastcgi_ng_stream_t *stream)
+void fastcgi_ng_stream_wake(fastcgi_ng_backend_t *b,
+                            fastcgi_ng_stream_t *stream)
 {
-    if (stream->sleeps) {
-        stream->sleeps = false;
+    fastcgi_ng_chime_t *chime = b->chime;
+
+    if (!stream->sleeps) {
+        return;
+    }
+    stream->sleeps = false;
+    if (chime != NULL && chime->n < FASTCGI_NG_CHIME) {
+        chime->bell[chime->n++] = stream->bell;
+    }
+    else {
         fastcgi_ng_bell_ring(&stream->bell);
     }
+}
+
+void fastcgi_ng_lock(fastcgi_ng_backend_t *b, fastcgi_ng_chime_t *chime)
+{
+    apr_thread_mutex_lock(b->mutex);
+    chime->n = 0;
+    b->chime = chime;
+}
+
+void fastcgi_ng_unlock(fastcgi_ng_backend_t *b, fastcgi_ng_chime_t *chime)
+{
+    unsigned i;
+
+    b->chime = NULL;
+    if (chime->n == 0) {
+        apr_thread_mutex_unlock(b->mutex);
+        return;
+    }
+    atomic_fetch_add(&b->ringing, 1);
+    apr_thread_mutex_unlock(b->mutex);
+    for (i = 0; i < chime->n; i++) {
+        fastcgi_ng_bell_ring(&chime->bell[i]);
+    }
+    atomic_fetch_sub(&b->ringing, 1);
 }
 
 /* --------------------------------------------------------- the way out --- */
@@ -142,6 +175,7 @@ typedef struct taken_t {
     bool last;          /* nothing comes behind it */
     bool whole;         /* nor anything of the response */
     bool anything;
+    uint64_t first_byte_us;
 } taken_t;
 
 /* Mutex held. */
@@ -166,10 +200,11 @@ static void look(fastcgi_ng_task_t *task)
 static void take(fastcgi_ng_task_t *task, taken_t *got)
 {
     fastcgi_ng_stream_t *stream = task->stream;
+    fastcgi_ng_chime_t chime;
     apr_size_t file;
 
     memset(got, 0, sizeof(*got));
-    lock(task);
+    fastcgi_ng_lock(task->backend, &chime);
     look(task);
     if (task->taken > 0 && stream->request != NULL) {
         fcng_request_consumed(stream->request, task->taken);
@@ -186,12 +221,14 @@ static void take(fastcgi_ng_task_t *task, taken_t *got)
     stream->complaints_len = 0;
     got->last = stream->conn == NULL && file == got->file;
     got->whole = stream->whole && file == got->file;
+    got->first_byte_us = stream->first_byte_us;
     got->anything = got->blocks != NULL || file > 0 || got->last
                     || got->complaints != NULL
                     || (got->whole && !task->stdout_ended);
     stream->sleeps = !got->anything && !task->unflushed;
+    task->read_fd = fastcgi_ng_mux_reads(stream);
     stream->hungry = !task->body.fin || !fastcgi_ng_data_fin(task->data);
-    unlock(task);
+    fastcgi_ng_unlock(task->backend, &chime);
 }
 
 static void on_stdout(fastcgi_ng_task_t *task, const char *data,
@@ -268,18 +305,9 @@ static void on_end(fastcgi_ng_task_t *task)
     }
 }
 
-/* |conn| of the stream is NULL then, and nobody else writes to it. */
-static void mark_first_byte(fastcgi_ng_task_t *task)
+static void mark_first_byte(fastcgi_ng_task_t *task, uint64_t at)
 {
-    uint64_t at;
-
-    if (task->first_byte_us > 0) {
-        return;
-    }
-    lock(task);
-    at = task->stream->first_byte_us;
-    unlock(task);
-    if (at > 0) {
+    if (task->first_byte_us == 0 && at > 0) {
         task->first_byte_us = at;
         fastcgi_ng_backend_answered(task);
     }
@@ -300,7 +328,7 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
         }
         return false;
     }
-    mark_first_byte(task);
+    mark_first_byte(task, got.first_byte_us);
     if (got.complaints != NULL) {
         fcng_str bytes = { got.complaints, got.complaints_len };
 
@@ -321,15 +349,9 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
     return true;
 }
 
-void fastcgi_ng_stream_awake(fastcgi_ng_task_t *task)
+void fastcgi_ng_stream_look(fastcgi_ng_task_t *task)
 {
-    fastcgi_ng_stream_t *stream = task->stream;
-
     lock(task);
-    if (!stream->sleeps) {
-        fastcgi_ng_bell_quiet(&stream->bell);
-    }
-    stream->sleeps = false;
     look(task);
     unlock(task);
 }
@@ -345,9 +367,10 @@ static bool is_silent(const fastcgi_ng_task_t *task, uint64_t now)
 void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome)
 {
     fastcgi_ng_stream_t *stream = task->stream;
+    fastcgi_ng_chime_t chime;
     uint64_t now;
 
-    lock(task);
+    fastcgi_ng_lock(task->backend, &chime);
     now = fastcgi_ng_now();
     if (stream->conn != NULL && is_silent(task, now)) {
         stream->conn->silent = true;
@@ -357,5 +380,5 @@ void fastcgi_ng_stream_end(fastcgi_ng_task_t *task, fcng_outcome *outcome)
     outcome->started = stream->started;
     outcome->answered = stream->answered;
     task->exclusive = task->exclusive || stream->doubted;
-    unlock(task);
+    fastcgi_ng_unlock(task->backend, &chime);
 }

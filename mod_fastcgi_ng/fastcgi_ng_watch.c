@@ -181,13 +181,14 @@ unsigned fastcgi_ng_watch_count(const fastcgi_ng_watch_t *watch)
 }
 
 bool fastcgi_ng_watch_add(fastcgi_ng_watch_t *watch, fastcgi_ng_conn_t *conn,
-                          bool write)
+                          bool read, bool write)
 {
     if (watch->n == watch->size && !grow(watch)) {
         return false;
     }
     watch->pfd[watch->n].fd = conn->fd;
-    watch->pfd[watch->n].events = (short)(POLLIN | (write ? POLLOUT : 0));
+    watch->pfd[watch->n].events
+        = (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
     watch->watched[watch->n].backend = conn->backend;
     watch->watched[watch->n].conn = conn;
     watch->n++;

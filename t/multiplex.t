@@ -55,6 +55,12 @@ sub serve {
             $r->conn->close;
         });
     }
+    # Answers, and closes a moment later.
+    if ($what eq 'last') {
+        $r->text('last');
+        sleep 0.02;
+        return $r->conn->close;
+    }
     # Cut off by the application, once.
     if ($what =~ /^(?:once|part)/ && $r->{conn}{app}->is_before_cut) {
         $r->out($head . 'part') if $what eq 'part';
@@ -139,6 +145,7 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
         frozen => application(),
         apart => application(),
         alone => application(),
+        leaves => application(listen => 'tcp'),
     );
     my %words = (map({ $_ => { multiplex => 'auto' } }
         qw(lies cannot silent can)),
@@ -400,6 +407,15 @@ FCNG::Hosts->each(can => 'multiplexes', sub {
     $app{cut}->open_gate('go');
     is($_->{body}, 'after', 'the next ones') for answers(@clients);
     is(($app{cut}->counts)[0] - $opened, 1, 'share a connection');
+
+    # One that was closed while no request was on it is not joined, however
+    # short a time ago.
+    $host->mark_log;
+    for my $n (1 .. 8) {
+        is($host->get('/leaves/last')->{status}, 200, "a connection, $n");
+        ok($app{leaves}->wait_idle, 'is closed behind its answer');
+    }
+    unlike($host->new_log, qr/FCNG014/, 'no request meets that');
 
     # Its connections, new ones too, do not all end in the same moment.
     @clients = send_all($host, ('/ends/gone') x 4);
