@@ -2,7 +2,7 @@
 /*
  * Facts about a request -> CGI variables (RFC 3875 section 4.1), and request
  * header fields -> HTTP_* (section 4.1.18).  Every request of both servers
- * passes here: room is made once, everything is written in place.
+ * passes here: everything is written in place, by as few passes as can be.
  */
 #include "fcng_params.h"
 #include "fcng_text.h"
@@ -129,54 +129,61 @@ fcng_str fcng_env_script_name(fcng_str root, fcng_str file)
     return (fcng_str){ file.data + at, file.len - at };
 }
 
-/* A variable's value, which PATH_TRANSLATED may have in two parts; data is
-   NULL when it has none. */
-typedef struct env_value {
-    fcng_str head, tail;
-} env_value;
-
-static env_value value_of(const fcng_env *env, unsigned var)
+/* Appends one variable, whose value goes on for |more| bytes.  The value is
+   looked at while it is copied; few hold what is worth a second look. */
+static int put_variable(fcng_params *params, unsigned var, fcng_str value,
+                        size_t more)
 {
-    env_value value = { env->var[var], { "", 0 } };
-    if (var == FCNG_ENV_PATH_TRANSLATED && value.head.data == NULL
-        && env->var[FCNG_ENV_PATH_INFO].len > 0) {
-        value.head = env->var[FCNG_ENV_DOCUMENT_ROOT];
-        value.tail = env->var[FCNG_ENV_PATH_INFO];
+    if (value.len > LEN_MAX) {
+        return FCNG_ERR_PARAM_SIZE;
     }
-    return value;
-}
-
-int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < FCNG_ENV_COUNT; i++) {
-        bool sent = (skip & BIT(i)) == 0;
-        env_value value = value_of(env, i);
-        if (value.head.data == NULL || (!sent && (PATHS & BIT(i)) == 0)) {
-            continue;
-        }
-        int err = check_value(i, value.head);
-        if (err != FCNG_OK) {
-            return err;
-        }
-        size += FCNG_PARAMS_LENS + NAME_SIZE + value.head.len
-                + value.tail.len;
-    }
-    int err = fcng_params_reserve(params, size);
+    size_t len = value.len + more;
+    int err = fcng_params_room(params, FCNG_PARAMS_LENS + NAME_SIZE + len);
     if (err != FCNG_OK) {
         return err;
     }
     char *out = params->data + params->len;
+    *out++ = (char)names[var].len;
+    out = fcng_params_put_len(out, len);
+    memcpy(out, names[var].text, NAME_SIZE);
+    out += names[var].len;
+    params->len = (size_t)(out - params->data) + value.len;
+    return fcng_text_copy(out, value) ? check_value(var, value) : FCNG_OK;
+}
+
+static int encode(fcng_params *params, const fcng_env *env, unsigned var,
+                  uint32_t skip)
+{
+    fcng_str value = env->var[var], tail = { NULL, 0 };
+    if (value.data == NULL) {
+        if (var != FCNG_ENV_PATH_TRANSLATED
+            || env->var[FCNG_ENV_PATH_INFO].len == 0
+            || env->var[FCNG_ENV_DOCUMENT_ROOT].data == NULL) {
+            return FCNG_OK;
+        }
+        value = env->var[FCNG_ENV_DOCUMENT_ROOT];
+        tail = env->var[FCNG_ENV_PATH_INFO];
+    }
+    if ((skip & BIT(var)) != 0) {
+        return (PATHS & BIT(var)) != 0 ? check_value(var, value) : FCNG_OK;
+    }
+    int err = put_variable(params, var, value, tail.len);
+    if (err == FCNG_OK && tail.len > 0) {
+        err = fcng_params_append(params, tail);
+    }
+    return err;
+}
+
+int fcng_env_encode(fcng_params *params, const fcng_env *env, uint32_t skip)
+{
+    size_t len = params->len;
     for (unsigned i = 0; i < FCNG_ENV_COUNT; i++) {
-        env_value value = value_of(env, i);
-        if (value.head.data != NULL && (skip & BIT(i)) == 0) {
-            *out++ = (char)names[i].len;
-            out = fcng_params_put_len(out, value.head.len + value.tail.len);
-            memcpy(out, names[i].text, NAME_SIZE);
-            out = put(put(out + names[i].len, value.head), value.tail);
+        int err = encode(params, env, i, skip);
+        if (err != FCNG_OK) {
+            params->len = len;
+            return err;
         }
     }
-    params->len = (size_t)(out - params->data);
     return FCNG_OK;
 }
 

@@ -13,6 +13,14 @@
 /* Most bytes that the two lengths of a pair take. */
 #define FCNG_PARAMS_LENS 8
 
+/* fcng_params_reserve(), which mostly has nothing to do. */
+static inline int fcng_params_room(fcng_params *params, size_t more)
+{
+    return params->cap - params->len >= more
+               ? FCNG_OK
+               : fcng_params_reserve(params, more);
+}
+
 /* Writes one length, which is below FCNG_PARAMS_LONG; returns its end. */
 static inline char *fcng_params_put_len(char *out, size_t len)
 {

@@ -26,6 +26,38 @@ bool fcng_text_begins(fcng_str text, const char *known)
     return text.len >= len && memcmp(text.data, known, len) == 0;
 }
 
+/* Eight bytes, or four; what |word| has behind those is not below 0x20. */
+static bool copy_part(char *out, const char *in, size_t len)
+{
+    uint64_t word = UINT64_MAX;
+    memcpy(&word, in, len);
+    memcpy(out, &word, len);
+    return fcng_text_has_low(word);
+}
+
+/* Some bytes are copied twice, so that few are copied one by one. */
+bool fcng_text_copy(char *out, fcng_str text)
+{
+    const char *in = text.data;
+    size_t len = text.len;
+    bool low = false;
+    if (len >= 8) {
+        for (size_t i = 0; i < len - 8; i += 8) {
+            low |= copy_part(out + i, in + i, 8);
+        }
+        return low | copy_part(out + len - 8, in + len - 8, 8);
+    }
+    if (len >= 4) {
+        return copy_part(out, in, 4) | copy_part(out + len - 4,
+                                                 in + len - 4, 4);
+    }
+    for (size_t i = 0; i < len; i++) {
+        out[i] = in[i];
+        low |= (unsigned char)in[i] < 0x20;
+    }
+    return low;
+}
+
 bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n)
 {
     uint64_t sum = 0;

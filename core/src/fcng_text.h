@@ -33,6 +33,16 @@ static inline bool fcng_text_is_nocase(fcng_str text, const char *known)
 /* |text| begins with |known|. */
 bool fcng_text_begins(fcng_str text, const char *known);
 
+/* Whether one of eight bytes is below 0x20. */
+static inline bool fcng_text_has_low(uint64_t bytes)
+{
+    return ((bytes - UINT64_C(0x2020202020202020)) & ~bytes
+            & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* Copies |text|, and tells whether it holds a byte below 0x20. */
+bool fcng_text_copy(char *out, fcng_str text);
+
 /* A decimal number of at most |max|; digits only, at least one. */
 bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n);
 

@@ -123,6 +123,55 @@ static void test_skipped_ones_are_not_sent(void **state)
     fcng_params_fini(&p);
 }
 
+/* Values are copied and looked at in pieces: no byte may be missed. */
+static void test_every_byte_of_a_value_is_copied_and_looked_at(void **state)
+{
+    (void)state;
+    fcng_env env = { 0 };
+    fcng_params p;
+    fcng_params_init(&p, NULL);
+    for (size_t len = 0; len <= 40; len++) {
+        char value[40];
+        for (size_t i = 0; i < len; i++) {
+            value[i] = (char)('A' + i);
+        }
+        fcng_str v = { value, len };
+        env.var[FCNG_ENV_PATH_INFO] = v;
+        p.len = 0;
+        assert_int_equal(fcng_env_encode(&p, &env, 0), FCNG_OK);
+        fcng_str rest = { p.data, p.len }, name, got;
+        assert_int_equal(fcng_params_next(&rest, &name, &got), FCNG_OK);
+        assert_str(got, v);
+        assert_int_equal(rest.len, 0);
+        for (size_t i = 0; i < len; i++) {
+            for (int c = 0; c < 256; c++) {
+                value[i] = (char)c;
+                p.len = 0;
+                bool bad = c == '\0' || c == '\r' || c == '\n';
+                assert_int_equal(fcng_env_encode(&p, &env, 0),
+                                 bad ? FCNG_ERR_PATH : FCNG_OK);
+                assert_int_equal(p.len, bad ? 0 : 11 + len);
+            }
+            value[i] = (char)('A' + i);
+        }
+    }
+    fcng_params_fini(&p);
+}
+
+static void test_what_was_written_before_an_error_is_gone(void **state)
+{
+    (void)state;
+    fcng_env env = { 0 };
+    fcng_params p;
+    fcng_params_init(&p, NULL);
+    env.var[FCNG_ENV_REQUEST_METHOD] = text("GET");
+    env.var[FCNG_ENV_QUERY_STRING] = BYTES("a\0b");
+    assert_int_equal(fcng_params_add(&p, text("A"), text("1")), FCNG_OK);
+    assert_int_equal(fcng_env_encode(&p, &env, 0), FCNG_ERR_PARAM_NUL);
+    expect(&p, "A=1|");
+    fcng_params_fini(&p);
+}
+
 /* CVE-2019-11043: a newline in a path. */
 static void test_no_nul_cr_lf_in_a_path(void **state)
 {
@@ -533,6 +582,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_encode_bytes),
     cmocka_unit_test(test_point9_empty_values_are_sent_missing_are_not),
     cmocka_unit_test(test_skipped_ones_are_not_sent),
+    cmocka_unit_test(test_every_byte_of_a_value_is_copied_and_looked_at),
+    cmocka_unit_test(test_what_was_written_before_an_error_is_gone),
     cmocka_unit_test(test_no_nul_cr_lf_in_a_path),
     cmocka_unit_test(test_point10_values_are_bytes_but_for_nul),
     cmocka_unit_test(test_field_names),
