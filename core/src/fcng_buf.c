@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A queue of bytes.  It returns to the start of its memory whenever it runs
- * empty, which for a request and its answer is every time; memory beyond
- * KEEP bytes is then given back, so that one large request does not burden a
- * connection for life.
+ * empty, which for a request and its answer is every time.  Memory beyond KEEP
+ * bytes is then given back unless a good part of it was used lately: one large
+ * request does not burden a connection for life, and many small ones that
+ * leave together do not ask for the same memory again and again.
  */
 #include "fcng_buf.h"
 #include "fcng_int.h"
@@ -76,9 +77,13 @@ void fcng_buf_consume(fcng_buf *buf, size_t len)
 
 void fcng_buf_clear(fcng_buf *buf)
 {
+    if (buf->end == 0) {
+        return;
+    }
+    buf->used = FCNG_MAX(buf->end, buf->used - buf->used / 8);
     buf->pos = 0;
     buf->end = 0;
-    if (buf->cap > KEEP) {
+    if (buf->cap > KEEP && buf->cap / 4 > buf->used) {
         fcng_buf_fini(buf);
     }
 }
@@ -86,8 +91,9 @@ void fcng_buf_clear(fcng_buf *buf)
 void fcng_buf_truncate(fcng_buf *buf, size_t len)
 {
     FCNG_ASSERT(len <= fcng_buf_len(buf));
-    buf->end = buf->pos + len;
     if (len == 0) {
         fcng_buf_clear(buf);
+    } else {
+        buf->end = buf->pos + len;
     }
 }

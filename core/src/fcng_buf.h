@@ -10,6 +10,7 @@ typedef struct fcng_buf {
     size_t pos; /* first byte not consumed */
     size_t end; /* behind the last byte */
     size_t cap;
+    size_t used; /* so much at once, lately */
     const fcng_mem *mem;
 } fcng_buf;
 

@@ -1165,13 +1165,13 @@ static void test_no_memory_for_the_abort_retires(void **state)
     fcng_conn *conn = fcng_conn_new(&f.mem, &four);
     fcng_request *a = submit(conn, 0), *b = submit_as(conn, 0, "b");
     flush(conn, NULL);
-    /* the buffer returns to its first size when it was large: use it up */
-    static char pair[40000];
-    memcpy(pair, "\x80\0\0\1\x80\0\x9c\x37", 8);
-    fcng_submit s = { .role = FCNG_RESPONDER, .params = { pair, 40000 } };
+    /* 64 KiB with the five headers and BEGIN_REQUEST: the buffer is full */
+    static char pair[65496];
+    memcpy(pair, "\x80\0\0\1\x80\0\xff\xcf", 8);
+    fcng_submit s = { .role = FCNG_RESPONDER,
+                      .params = { pair, sizeof(pair) } };
     fcng_request *c = NULL;
     assert_int_equal(fcng_conn_submit(conn, &s, &c), FCNG_OK);
-    flush(conn, NULL);
     f.fail_at = f.calls + 1;
     fcng_request_cancel(a, 0);
     f.fail_at = 0;
