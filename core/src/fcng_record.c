@@ -1,26 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * One record's header and fixed bodies.
- *
- *   0         1        2      3      4             5     6         7
- *   | version | type | requestId   | contentLength | padding | reserved |
- *
- * Spec: 3.3, 5.1, 5.5.
- */
+/* Records that come, and the bodies of fixed size.  Spec: 3.3, 5.1, 5.5. */
 #include "fcng_record.h"
 #include "fcng_int.h"
-#include "fcng_wire.h"
-
-void fcng_record_encode(char *out, const fcng_record *record)
-{
-    unsigned char *hd = (unsigned char *)out;
-    hd[0] = record->version;
-    hd[1] = record->type;
-    fcng_put16(hd + 2, record->id);
-    fcng_put16(hd + 4, record->content_len);
-    hd[6] = record->padding_len;
-    hd[7] = 0;
-}
 
 void fcng_record_decode(fcng_record *record, const void *in)
 {

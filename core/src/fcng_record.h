@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One record: its header and the bodies of fixed size.  Pure functions.
+ *
+ *   0         1        2      3      4             5     6         7
+ *   | version | type | requestId   | contentLength | padding | reserved |
+ *
  * Spec: 3.3, 5.1, 5.5, 8.
  */
 #ifndef FCNG_RECORD_H
 #define FCNG_RECORD_H
 
 #include <fcng/fcng.h>
+
+#include "fcng_wire.h"
 
 #define FCNG_PROTOCOL_VERSION 1
 #define FCNG_KEEP_CONN 1 /* flag of BEGIN_REQUEST */
@@ -28,7 +34,16 @@ enum fcng_type {
 };
 
 /* Writes the 8 bytes of a header. */
-void fcng_record_encode(char *out, const fcng_record *record);
+static inline void fcng_record_encode(char *out, const fcng_record *record)
+{
+    unsigned char *hd = (unsigned char *)out;
+    hd[0] = record->version;
+    hd[1] = record->type;
+    fcng_put16(hd + 2, record->id);
+    fcng_put16(hd + 4, record->content_len);
+    hd[6] = record->padding_len;
+    hd[7] = 0;
+}
 
 /* Writes the 8 bytes of a BEGIN_REQUEST body. */
 void fcng_record_encode_begin(char *out, enum fcng_role role, bool keep_conn);

@@ -28,44 +28,6 @@ void fcng_request_init(fcng_request *request, fcng_conn *conn, uint16_t id,
     }
 }
 
-static int queue_record(fcng_request *request, fcng_writer *writer,
-                        enum fcng_type type, const char *content, size_t len)
-{
-    fcng_record record = { .version = FCNG_PROTOCOL_VERSION,
-                           .type = (uint8_t)type,
-                           .id = request->id,
-                           .content_len = (uint16_t)len };
-    return fcng_writer_record(writer, &record, content, &request->sink);
-}
-
-static int queue_params(fcng_request *request, fcng_writer *writer,
-                        fcng_str pairs, bool split)
-{
-    size_t cut = 0;
-    while (pairs.len > 0) {
-        size_t len;
-        int err = fcng_params_record(pairs, split, &cut, &len);
-        if (err == FCNG_OK) {
-            err = queue_record(request, writer, FCNG_TYPE_PARAMS, pairs.data,
-                               len);
-        }
-        if (err != FCNG_OK) {
-            return err;
-        }
-        pairs.data += len;
-        pairs.len -= len;
-    }
-    return queue_record(request, writer, FCNG_TYPE_PARAMS, NULL, 0);
-}
-
-static int end_stream(fcng_request *request, fcng_writer *writer,
-                      fcng_outflow *flow, enum fcng_type type)
-{
-    int err = queue_record(request, writer, type, NULL, 0);
-    flow->ended = err == FCNG_OK;
-    return err;
-}
-
 /* STDIN is complete: an empty file is, too. */
 static void stdin_fin(fcng_request *request)
 {
@@ -73,34 +35,94 @@ static void stdin_fin(fcng_request *request)
     request->data.fin = request->data.fin || request->data.announced == 0;
 }
 
+/* --- the beginning: one place for all its records --- */
+
+static int count_params(fcng_str pairs, bool split, size_t *records)
+{
+    size_t cut = 0, len;
+    *records = 0;
+    while (pairs.len > 0) {
+        int err = fcng_params_record(pairs, split, &cut, &len);
+        if (err != FCNG_OK) {
+            return err;
+        }
+        pairs.data += len;
+        pairs.len -= len;
+        ++*records;
+    }
+    return FCNG_OK;
+}
+
+static char *put_header(char *out, const fcng_request *request,
+                        enum fcng_type type, size_t len)
+{
+    fcng_record record = { .version = FCNG_PROTOCOL_VERSION,
+                           .type = (uint8_t)type,
+                           .id = request->id,
+                           .content_len = (uint16_t)len };
+    fcng_record_encode(out, &record);
+    return out + FCNG_HEADER_LEN;
+}
+
+/* Nothing can fail: the records have been counted. */
+static char *put_params(char *out, const fcng_request *request, fcng_str pairs,
+                        bool split)
+{
+    size_t cut = 0, len;
+    while (pairs.len > 0
+           && fcng_params_record(pairs, split, &cut, &len) == FCNG_OK) {
+        out = put_header(out, request, FCNG_TYPE_PARAMS, len);
+        memcpy(out, pairs.data, len);
+        out += len;
+        pairs.data += len;
+        pairs.len -= len;
+    }
+    return put_header(out, request, FCNG_TYPE_PARAMS, 0);
+}
+
+static char *put_begin(char *out, const fcng_request *request, bool keep_conn)
+{
+    out = put_header(out, request, FCNG_TYPE_BEGIN_REQUEST, FCNG_BEGIN_LEN);
+    fcng_record_encode_begin(out, request->role, keep_conn);
+    return out + FCNG_BEGIN_LEN;
+}
+
 int fcng_request_begin(fcng_request *request, fcng_writer *writer,
                        const fcng_submit *submit,
                        const fcng_conn_options *options)
 {
-    char body[FCNG_BEGIN_LEN];
-    fcng_record_encode_begin(body, request->role, options->keep_conn);
-    int err = fcng_writer_reserve(
-        writer, submit->params.len + 8 * (size_t)FCNG_HEADER_LEN);
-    if (err == FCNG_OK) {
-        err = queue_record(request, writer, FCNG_TYPE_BEGIN_REQUEST, body,
-                           sizeof(body));
-    }
-    if (err == FCNG_OK) {
-        err = queue_params(request, writer, submit->params,
-                           options->split_large_params);
-    }
-    if (err == FCNG_OK && request->in.announced == 0) {
+    bool empty = request->in.announced == 0;
+    if (empty) {
         stdin_fin(request);
-        request->in.ended = submit->no_stdin;
-        if (!request->in.ended) {
-            err = end_stream(request, writer, &request->in, FCNG_TYPE_STDIN);
-        }
-        if (err == FCNG_OK && request->data.fin && !request->data.ended) {
-            err = end_stream(request, writer, &request->data,
-                             FCNG_TYPE_DATA);
-        }
     }
-    return err;
+    bool end_in = empty && !submit->no_stdin;
+    bool end_data = empty && request->data.fin && !request->data.ended;
+    size_t records;
+    int err = count_params(submit->params, options->split_large_params,
+                           &records);
+    if (err != FCNG_OK) {
+        return err;
+    }
+    records += 2u + end_in + end_data;
+    char *out = fcng_writer_place(writer,
+                                  FCNG_BEGIN_LEN + submit->params.len
+                                      + records * FCNG_HEADER_LEN,
+                                  &request->sink);
+    if (out == NULL) {
+        return FCNG_ERR_NOMEM;
+    }
+    out = put_begin(out, request, options->keep_conn);
+    out = put_params(out, request, submit->params,
+                     options->split_large_params);
+    if (end_in) {
+        out = put_header(out, request, FCNG_TYPE_STDIN, 0);
+    }
+    if (end_data) {
+        put_header(out, request, FCNG_TYPE_DATA, 0);
+    }
+    request->in.ended = empty;
+    request->data.ended = request->data.ended || end_data;
+    return FCNG_OK;
 }
 
 /* --- offers --- */
@@ -247,6 +269,18 @@ bool fcng_request_wants_frame(const fcng_request *request)
     return request->count > 0 || (request->in.fin && !request->in.ended)
            || (request->in.ended && request->data.fin
                && !request->data.ended);
+}
+
+static int end_stream(fcng_request *request, fcng_writer *writer,
+                      fcng_outflow *flow, enum fcng_type type)
+{
+    char *out = fcng_writer_place(writer, FCNG_HEADER_LEN, &request->sink);
+    if (out == NULL) {
+        return FCNG_ERR_NOMEM;
+    }
+    put_header(out, request, type, 0);
+    flow->ended = true;
+    return FCNG_OK;
 }
 
 /* The slices of one record of at most |max| bytes; takes them off the ring. */

@@ -111,28 +111,38 @@ static bool extends_last(fcng_writer *writer, fcng_sink *sink)
     return last->borrowed == NULL && !last->payload && last->sink == sink;
 }
 
-int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
-                       const char *content, fcng_sink *sink)
+char *fcng_writer_place(fcng_writer *writer, size_t len, fcng_sink *sink)
 {
-    size_t len = FCNG_HEADER_LEN + (size_t)record->content_len
-                 + record->padding_len;
     bool extend = extends_last(writer, sink);
     if ((!extend && fcng_writer_room(writer) == 0)
         || fcng_buf_reserve(&writer->copied, len) != FCNG_OK) {
+        return NULL;
+    }
+    if (extend) {
+        piece_at(writer, writer->count - 1)->len += len;
+    } else {
+        push(writer, &(fcng_piece){ .len = len, .sink = sink });
+    }
+    return fcng_buf_extend(&writer->copied, len);
+}
+
+int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
+                       const char *content, fcng_sink *sink)
+{
+    char *out = fcng_writer_place(writer,
+                                  FCNG_HEADER_LEN
+                                      + (size_t)record->content_len
+                                      + record->padding_len,
+                                  sink);
+    if (out == NULL) {
         return FCNG_ERR_NOMEM;
     }
-    char *out = fcng_buf_extend(&writer->copied, len);
     fcng_record_encode(out, record);
     if (record->content_len > 0) {
         memcpy(out + FCNG_HEADER_LEN, content, record->content_len);
     }
     memset(out + FCNG_HEADER_LEN + record->content_len, 0,
            record->padding_len);
-    if (extend) {
-        piece_at(writer, writer->count - 1)->len += len;
-    } else {
-        push(writer, &(fcng_piece){ .len = len, .sink = sink });
-    }
     return FCNG_OK;
 }
 
@@ -281,6 +291,9 @@ static void orphan(fcng_piece *piece, size_t len)
 void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink)
 {
     FCNG_ASSERT(writer->shared);
+    if (writer->count == 0) {
+        return;
+    }
     size_t begun = writer->record_left, copied = 0;
     unsigned count = writer->count, kept = 0;
     char *from = writer->copied.data + writer->copied.pos, *to = from;

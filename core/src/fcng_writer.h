@@ -49,6 +49,12 @@ void fcng_writer_share(fcng_writer *writer);
 /* Room for |len| copied bytes in a few calls, so that they cannot fail. */
 int fcng_writer_reserve(fcng_writer *writer, size_t len);
 
+/*
+ * Queues |len| bytes of whole records, which the caller writes into the place
+ * that is returned, before any other call.  NULL: no memory.
+ */
+char *fcng_writer_place(fcng_writer *writer, size_t len, fcng_sink *sink);
+
 /* Queues one whole record, copied.  Errors: FCNG_ERR_NOMEM. */
 int fcng_writer_record(fcng_writer *writer, const fcng_record *record,
                        const char *content, fcng_sink *sink);

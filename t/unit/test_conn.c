@@ -471,6 +471,58 @@ static void test_large_parameters(void **state)
     free(v);
 }
 
+/* A role's whole beginning, the parameters in records of |first| bytes and,
+   if there is one, |second|. */
+static void expect_begin(enum fcng_role role, fcng_str params, size_t first,
+                         size_t second)
+{
+    fcng_submit s = { .role = role, .params = params };
+    fcng_request *request;
+    fcng_conn *conn = fcng_conn_new(NULL, &keep);
+    assert_int_equal(fcng_conn_submit(conn, &s, &request), FCNG_OK);
+    bytes out = { NULL, 0 }, want = { NULL, 0 };
+    flush(conn, 10000, &out);
+    size_t len[2] = { first, second };
+    bytes_add(&want, role == FCNG_FILTER
+                         ? BYTES(H("\1", "\1", "\0\x08", "\0")
+                                 "\0\3\1\0\0\0\0\0")
+                         : BYTES(BEGIN_KEEP("\1")));
+    for (int i = 0; i < 2 && len[i] > 0; i++) {
+        char header[8] = { 1, 4, 0, 1, (char)(len[i] >> 8), (char)len[i] };
+        bytes_add(&want, (fcng_str){ header, 8 });
+        bytes_add(&want, (fcng_str){ params.data, len[i] });
+        params.data += len[i];
+    }
+    bytes_add(&want, BYTES(EMPTY("\4", "\1") EMPTY("\5", "\1")));
+    if (role == FCNG_FILTER) {
+        bytes_add(&want, BYTES(EMPTY("\x08", "\1")));
+    }
+    assert_str(bytes_str(&out), bytes_str(&want));
+    bytes_free(&out);
+    bytes_free(&want);
+    fcng_conn_del(conn);
+}
+
+static void test_parameters_that_fill_a_record(void **state)
+{
+    (void)state;
+    static char pairs8[65528 + 8];
+    for (size_t i = 0; i < sizeof(pairs8); i += 8) {
+        memcpy(pairs8 + i, "\1\5Nvalue", 8);
+        pairs8[i + 7] = (char)('a' + i / 8 % 26);
+    }
+    for (int i = 0; i < 2; i++) {
+        enum fcng_role role = i == 0 ? FCNG_RESPONDER : FCNG_FILTER;
+        expect_begin(role, (fcng_str){ pairs8, 0 }, 0, 0);
+        expect_begin(role, (fcng_str){ pairs8, 65520 }, 65520, 0);
+        expect_begin(role, (fcng_str){ pairs8, 65528 }, 65528, 0);
+        expect_begin(role, (fcng_str){ pairs8, 65536 }, 65528, 8);
+        memcpy(pairs8 + 65528, "\1\0X", 3);
+        expect_begin(role, (fcng_str){ pairs8, 65531 }, 65528, 3);
+        memcpy(pairs8 + 65528, "\1\5N", 3);
+    }
+}
+
 static void test_law8_point40_get_values_is_padded(void **state)
 {
     (void)state;
@@ -987,6 +1039,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_law9_authorizer_gets_an_empty_stdin),
     cmocka_unit_test(test_authorizer_may_get_no_stdin_at_all),
     cmocka_unit_test(test_large_parameters),
+    cmocka_unit_test(test_parameters_that_fill_a_record),
     cmocka_unit_test(test_law8_point40_get_values_is_padded),
     cmocka_unit_test(test_point25_with_and_without_end_of_stdout),
     cmocka_unit_test(test_point2_padding_is_skipped),
