@@ -79,7 +79,14 @@ static bool is_token_char(unsigned char c)
 
 static bool has_control(fcng_str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    size_t i = 0;
+    for (uint64_t word; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.data + i, sizeof(word));
+        if (fcng_text_has_control(word)) {
+            break;
+        }
+    }
+    for (; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
         if ((c < 0x20 && c != '\t') || c == 0x7f) {
             return true;
@@ -91,6 +98,10 @@ static bool has_control(fcng_str s)
 static int split_field(fcng_str line, fcng_field *field)
 {
     size_t len = 0;
+    while (len < line.len
+           && fcng_text_fold[(unsigned char)line.data[len]] != 0) {
+        len++;
+    }
     while (len < line.len && is_token_char((unsigned char)line.data[len])) {
         len++;
     }

@@ -3,6 +3,24 @@
 #include "fcng_text.h"
 #include "fcng_int.h"
 
+const char fcng_text_fold[256] = {
+    ['-'] = '_', ['_'] = '_',
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',
+    ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+    ['A'] = 'A', ['B'] = 'B', ['C'] = 'C', ['D'] = 'D', ['E'] = 'E',
+    ['F'] = 'F', ['G'] = 'G', ['H'] = 'H', ['I'] = 'I', ['J'] = 'J',
+    ['K'] = 'K', ['L'] = 'L', ['M'] = 'M', ['N'] = 'N', ['O'] = 'O',
+    ['P'] = 'P', ['Q'] = 'Q', ['R'] = 'R', ['S'] = 'S', ['T'] = 'T',
+    ['U'] = 'U', ['V'] = 'V', ['W'] = 'W', ['X'] = 'X', ['Y'] = 'Y',
+    ['Z'] = 'Z',
+    ['a'] = 'A', ['b'] = 'B', ['c'] = 'C', ['d'] = 'D', ['e'] = 'E',
+    ['f'] = 'F', ['g'] = 'G', ['h'] = 'H', ['i'] = 'I', ['j'] = 'J',
+    ['k'] = 'K', ['l'] = 'L', ['m'] = 'M', ['n'] = 'N', ['o'] = 'O',
+    ['p'] = 'P', ['q'] = 'Q', ['r'] = 'R', ['s'] = 'S', ['t'] = 'T',
+    ['u'] = 'U', ['v'] = 'V', ['w'] = 'W', ['x'] = 'X', ['y'] = 'Y',
+    ['z'] = 'Z',
+};
+
 bool fcng_text_is(fcng_str text, const char *known)
 {
     return text.len == strlen(known)
@@ -13,17 +31,12 @@ bool fcng_text_same_nocase(fcng_str text, const char *known)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (fcng_ascii_lower(c) != (unsigned char)known[i]) {
+        if (text.data[i] != known[i]
+            && fcng_ascii_lower(c) != (unsigned char)known[i]) {
             return false;
         }
     }
     return true;
-}
-
-bool fcng_text_begins(fcng_str text, const char *known)
-{
-    size_t len = strlen(known);
-    return text.len >= len && memcmp(text.data, known, len) == 0;
 }
 
 /* Eight bytes, or four; what |word| has behind those is not below 0x20. */
@@ -60,13 +73,13 @@ bool fcng_text_copy(char *out, fcng_str text)
 
 bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n)
 {
-    uint64_t sum = 0;
+    uint64_t sum = 0, full = max / 10;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9') {
             return false;
         }
         uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (digit > max || sum > (max - digit) / 10) {
+        if (sum > full || (sum == full && digit > max % 10)) {
             return false;
         }
         sum = sum * 10 + digit;

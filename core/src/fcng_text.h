@@ -16,6 +16,10 @@ static inline unsigned char fcng_ascii_lower(unsigned char c)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
 }
 
+/* A letter in upper case, a digit, '_' for '-' and '_'; 0: not in a name that
+   can become a variable. */
+extern const char fcng_text_fold[256];
+
 /* The same bytes as |known|. */
 bool fcng_text_is(fcng_str text, const char *known);
 
@@ -31,13 +35,26 @@ static inline bool fcng_text_is_nocase(fcng_str text, const char *known)
 }
 
 /* |text| begins with |known|. */
-bool fcng_text_begins(fcng_str text, const char *known);
+static inline bool fcng_text_begins(fcng_str text, const char *known)
+{
+    size_t len = strlen(known);
+    return text.len >= len && memcmp(text.data, known, len) == 0;
+}
 
 /* Whether one of eight bytes is below 0x20. */
 static inline bool fcng_text_has_low(uint64_t bytes)
 {
     return ((bytes - UINT64_C(0x2020202020202020)) & ~bytes
             & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* Whether one of eight bytes is below 0x20, or DEL. */
+static inline bool fcng_text_has_control(uint64_t bytes)
+{
+    uint64_t del = bytes ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
+    return fcng_text_has_low(bytes)
+           || ((del - UINT64_C(0x0101010101010101)) & ~del
+               & UINT64_C(0x8080808080808080)) != 0;
 }
 
 /* Copies |text|, and tells whether it holds a byte below 0x20. */

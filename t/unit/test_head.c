@@ -394,6 +394,30 @@ static void test_every_token_byte_may_stand_in_a_name(void **state)
     }
 }
 
+/* Values are looked at in pieces: no byte may be missed. */
+static void test_no_control_byte_anywhere_in_a_value(void **state)
+{
+    (void)state;
+    char in[] = "A: ========================\n";
+    for (size_t i = 3; i < sizeof(in) - 2; i++) {
+        for (int c = 0; c < 256; c++) {
+            bool bad = (c < 0x20 && c != '\t') || c == 0x7f;
+            fcng_head head;
+            fcng_head_init(&head, MAX_SIZE);
+            size_t consumed;
+            fcng_field field;
+            in[i] = (char)c;
+            if (c == '\n' || (c == '\r' && i == sizeof(in) - 3)) {
+                continue;
+            }
+            assert_int_equal(fcng_head_parse(&head, in, sizeof(in) - 1,
+                                             &consumed, &field),
+                             bad ? FCNG_ERR_HEAD_SYNTAX : FCNG_OK);
+        }
+        in[i] = i % 2 ? '\t' : '=';
+    }
+}
+
 static void test_values_may_hold_tabs_and_bytes_over_127(void **state)
 {
     (void)state;
@@ -478,6 +502,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_point50_hop_by_hop_fields_go_no_further),
     cmocka_unit_test(test_point51_what_is_no_field_is_refused),
     cmocka_unit_test(test_every_token_byte_may_stand_in_a_name),
+    cmocka_unit_test(test_no_control_byte_anywhere_in_a_value),
     cmocka_unit_test(test_values_may_hold_tabs_and_bytes_over_127),
     cmocka_unit_test(test_several_fields_of_one_name_pass),
     cmocka_unit_test(test_point50_excess_is_cut),
