@@ -302,9 +302,19 @@ void fcng_pool_options_merge(fcng_pool_options *options,
 bool fcng_pool_options_equal(const fcng_pool_options *a,
                              const fcng_pool_options *b)
 {
-    size_t i = 0;
-    while (i < FCNG_WORD_COUNT && load(a, &words[i]) == load(b, &words[i])) {
-        i++;
-    }
-    return i == FCNG_WORD_COUNT;
+    /* Asked for each request: without the table. */
+    return a->max_connections == b->max_connections
+           && a->max_queue == b->max_queue
+           && a->queue_timeout_us == b->queue_timeout_us
+           && a->max_idle == b->max_idle
+           && a->idle_timeout_us == b->idle_timeout_us
+           && a->min_idle == b->min_idle
+           && a->max_requests == b->max_requests
+           && a->max_lifetime_us == b->max_lifetime_us
+           && a->max_fails == b->max_fails
+           && a->fail_timeout_us == b->fail_timeout_us
+           && a->split_large_params == b->split_large_params
+           && a->multiplex == b->multiplex
+           && a->max_streams == b->max_streams
+           && a->stream_buffer == b->stream_buffer;
 }

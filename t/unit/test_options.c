@@ -279,6 +279,28 @@ static void test_equal_whatever_was_given(void **state)
     assert_false(fcng_pool_options_equal(&a, &b));
 }
 
+static void test_each_word_makes_a_difference(void **state)
+{
+    (void)state;
+    static const char *const word[] = {
+        "max_connections=9", "max_queue=9", "queue_timeout=9s", "max_idle=9",
+        "idle_timeout=9s", "min_idle=9", "max_requests=9", "max_lifetime=9s",
+        "max_fails=9", "fail_timeout=9s", "split_large_params=on",
+        "multiplex=on", "max_streams=9", "stream_buffer=99k"
+    };
+    fcng_pool_options usual;
+    fcng_pool_options_init(&usual);
+    uint32_t seen = 0;
+    for (size_t i = 0; i < FCNG_WORD_COUNT; i++) {
+        fcng_pool_options a = given(word[i]), b = a;
+        assert_false(fcng_pool_options_equal(&a, &usual));
+        assert_false(fcng_pool_options_equal(&usual, &a));
+        assert_true(fcng_pool_options_equal(&a, &b));
+        seen |= a.set;
+    }
+    assert_int_equal(seen, (1u << FCNG_WORD_COUNT) - 1);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_defaults),
     cmocka_unit_test(test_counts),
@@ -291,6 +313,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_form_of_a_word),
     cmocka_unit_test(test_merge_word_by_word),
     cmocka_unit_test(test_equal_whatever_was_given),
+    cmocka_unit_test(test_each_word_makes_a_difference),
 };
 
 UNIT_MAIN(tests)
