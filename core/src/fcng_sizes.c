@@ -11,26 +11,27 @@
 #define TAKEN_MAX 64
 #define FOLDER_MIN 4 /* files of it, before it tells of others */
 
-static uint64_t hash(fcng_str text)
+typedef struct hashes {
+    uint64_t path, folder;
+} hashes;
+
+/* FNV-1a, which on its way to the path's passes by the folder's. */
+static hashes hash(fcng_str path)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < text.len; i++) {
-        h = (h ^ (unsigned char)text.data[i]) * 1099511628211u;
+    uint64_t h = 14695981039346656037u;
+    hashes found = { .folder = h };
+    for (size_t i = 0; i < path.len; i++) {
+        h = (h ^ (unsigned char)path.data[i]) * 1099511628211u;
+        if (path.data[i] == '/') {
+            found.folder = h;
+        }
     }
-    return h;
+    found.path = h;
+    return found;
 }
 
-static fcng_str folder_of(fcng_str path)
+static void learn(fcng_size *table, uint64_t h, uint64_t size)
 {
-    while (path.len > 0 && path.data[path.len - 1] != '/') {
-        path.len--;
-    }
-    return path;
-}
-
-static void learn(fcng_size *table, fcng_str name, uint64_t size)
-{
-    uint64_t h = hash(name);
     fcng_size *place = &table[h % FCNG_SIZES_PLACES];
     uint32_t check = (uint32_t)(h >> 32);
     if (place->check != check && place->taken > 1) {
@@ -44,9 +45,8 @@ static void learn(fcng_size *table, fcng_str name, uint64_t size)
     place->taken += place->taken < TAKEN_MAX;
 }
 
-static uint64_t expect(const fcng_size *table, fcng_str name, uint32_t least)
+static uint64_t expect(const fcng_size *table, uint64_t h, uint32_t least)
 {
-    uint64_t h = hash(name);
     const fcng_size *place = &table[h % FCNG_SIZES_PLACES];
     return place->check == (uint32_t)(h >> 32) && place->taken >= least
                ? place->average
@@ -55,13 +55,14 @@ static uint64_t expect(const fcng_size *table, fcng_str name, uint32_t least)
 
 void fcng_sizes_learn(fcng_sizes *sizes, fcng_str path, uint64_t size)
 {
-    learn(sizes->path, path, size);
-    learn(sizes->folder, folder_of(path), size);
+    hashes h = hash(path);
+    learn(sizes->path, h.path, size);
+    learn(sizes->folder, h.folder, size);
 }
 
 uint64_t fcng_sizes_expect(const fcng_sizes *sizes, fcng_str path)
 {
-    uint64_t size = expect(sizes->path, path, 1);
-    return size > 0 ? size
-                    : expect(sizes->folder, folder_of(path), FOLDER_MIN);
+    hashes h = hash(path);
+    uint64_t size = expect(sizes->path, h.path, 1);
+    return size > 0 ? size : expect(sizes->folder, h.folder, FOLDER_MIN);
 }
