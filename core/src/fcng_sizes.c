@@ -15,19 +15,37 @@ typedef struct hashes {
     uint64_t path, folder;
 } hashes;
 
-/* FNV-1a, which on its way to the path's passes by the folder's. */
+#define SEED 14695981039346656037u
+#define PRIME 1099511628211u
+
+/* FNV-1a with steps of eight bytes, and what these need: high bits that change
+   the low ones. */
+static uint64_t add(uint64_t h, const char *at, size_t len)
+{
+    uint64_t word;
+    for (; len >= sizeof(word); at += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        h = (h ^ word) * PRIME;
+        h ^= h >> 32;
+    }
+    for (; len > 0; at++, len--) {
+        h = (h ^ (unsigned char)*at) * PRIME;
+    }
+    return h;
+}
+
 static hashes hash(fcng_str path)
 {
-    uint64_t h = 14695981039346656037u;
-    hashes found = { .folder = h };
-    for (size_t i = 0; i < path.len; i++) {
-        h = (h ^ (unsigned char)path.data[i]) * 1099511628211u;
-        if (path.data[i] == '/') {
-            found.folder = h;
-        }
+    hashes h = { SEED, SEED };
+    size_t folder = path.len;
+    while (folder > 0 && path.data[folder - 1] != '/') {
+        folder--;
     }
-    found.path = h;
-    return found;
+    if (path.len > 0) {
+        h.folder = add(SEED, path.data, folder);
+        h.path = add(h.folder, path.data + folder, path.len - folder);
+    }
+    return h;
 }
 
 static void learn(fcng_size *table, uint64_t h, uint64_t size)
