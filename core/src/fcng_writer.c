@@ -39,7 +39,7 @@ void fcng_writer_share(fcng_writer *writer)
 void fcng_writer_clear(fcng_writer *writer)
 {
     fcng_buf_clear(&writer->copied);
-    writer->first = 0;
+    writer->first = 0; /* the same few cache lines for every request */
     writer->count = 0;
     writer->borrowed = 0;
     writer->record_left = 0;
@@ -245,8 +245,22 @@ static void follow_records(fcng_writer *writer, const char *at, size_t len)
     }
 }
 
+/* The usual case: whole records, of which nothing need be followed. */
+static void all_sent(fcng_writer *writer)
+{
+    for (unsigned i = 0; i < writer->count; i++) {
+        const fcng_piece *piece = piece_at(writer, i);
+        count_sent(piece, piece->len);
+    }
+    fcng_writer_clear(writer);
+}
+
 void fcng_writer_sent(fcng_writer *writer, size_t len)
 {
+    if (len == fcng_writer_queued(writer)) {
+        all_sent(writer);
+        return;
+    }
     while (len > 0) {
         FCNG_ASSERT(writer->count > 0);
         fcng_piece *piece = piece_at(writer, 0);
@@ -271,9 +285,6 @@ void fcng_writer_sent(fcng_writer *writer, size_t len)
             writer->first = (writer->first + 1) & (writer->size - 1);
             writer->count--;
         }
-    }
-    if (writer->count == 0) {
-        writer->first = 0; /* the same few cache lines for every request */
     }
 }
 
