@@ -79,14 +79,10 @@ static bool is_token_char(unsigned char c)
 
 static bool has_control(fcng_str s)
 {
-    size_t i = 0;
-    for (uint64_t word; i + sizeof(word) <= s.len; i += sizeof(word)) {
-        memcpy(&word, s.data + i, sizeof(word));
-        if (fcng_text_has_control(word)) {
-            break;
-        }
+    if (!fcng_text_has_control(s)) {
+        return false;
     }
-    for (; i < s.len; i++) {
+    for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
         if ((c < 0x20 && c != '\t') || c == 0x7f) {
             return true;

@@ -71,6 +71,51 @@ bool fcng_text_copy(char *out, fcng_str text)
     return low;
 }
 
+/* Whether one of eight bytes is below 0x20, or DEL. */
+static bool has_control(uint64_t bytes)
+{
+    uint64_t del = bytes ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
+    return fcng_text_has_low(bytes)
+           || ((del - UINT64_C(0x0101010101010101)) & ~del
+               & UINT64_C(0x8080808080808080)) != 0;
+}
+
+static uint64_t word_at(const char *in)
+{
+    uint64_t word;
+    memcpy(&word, in, sizeof(word));
+    return word;
+}
+
+/* All of 1 to 7 bytes in one word, some of them twice, and spaces. */
+static uint64_t short_word(const char *in, size_t len)
+{
+    uint64_t word = UINT64_C(0x2020202020202020);
+    if (len < 4) {
+        char *out = (char *)&word;
+        out[0] = in[0];
+        out[1] = in[len / 2];
+        out[2] = in[len - 1];
+    } else {
+        memcpy(&word, in, 4);
+        memcpy((char *)&word + 4, in + len - 4, 4);
+    }
+    return word;
+}
+
+bool fcng_text_has_control(fcng_str text)
+{
+    size_t len = text.len;
+    bool has = false;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        has |= has_control(word_at(text.data + i));
+    }
+    if (len >= 8) {
+        return has | has_control(word_at(text.data + len - 8));
+    }
+    return len > 0 && has_control(short_word(text.data, len));
+}
+
 bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n)
 {
     uint64_t sum = 0, full = max / 10;

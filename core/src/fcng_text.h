@@ -48,14 +48,8 @@ static inline bool fcng_text_has_low(uint64_t bytes)
             & UINT64_C(0x8080808080808080)) != 0;
 }
 
-/* Whether one of eight bytes is below 0x20, or DEL. */
-static inline bool fcng_text_has_control(uint64_t bytes)
-{
-    uint64_t del = bytes ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
-    return fcng_text_has_low(bytes)
-           || ((del - UINT64_C(0x0101010101010101)) & ~del
-               & UINT64_C(0x8080808080808080)) != 0;
-}
+/* Whether |text| holds a byte below 0x20, or DEL. */
+bool fcng_text_has_control(fcng_str text);
 
 /* Copies |text|, and tells whether it holds a byte below 0x20. */
 bool fcng_text_copy(char *out, fcng_str text);
