@@ -476,6 +476,29 @@ ngx_http_fastcgi_ng_body_output_filter(void *data, ngx_chain_t *in)
 
 /* the response's head */
 
+/* ngx_hash_strlow(), which takes twice as long. */
+
+static ngx_inline ngx_uint_t
+ngx_http_fastcgi_ng_strlow(u_char *dst, fcng_field *field)
+{
+    size_t       i, len;
+    ngx_uint_t   c, key;
+    const char  *src;
+
+    key = 0;
+    src = field->name.data;
+    len = field->name.len;
+
+    for (i = 0; i < len; i++) {
+        c = ngx_tolower((u_char) src[i]);
+        dst[i] = (u_char) c;
+        key = ngx_hash(key, c);
+    }
+
+    return key;
+}
+
+
 static ngx_int_t
 ngx_http_fastcgi_ng_add_header(ngx_http_request_t *r, fcng_field *field)
 {
@@ -509,7 +532,7 @@ ngx_http_fastcgi_ng_add_header(ngx_http_request_t *r, fcng_field *field)
     ngx_memcpy(h->value.data, field->value.data, h->value.len);
     h->value.data[h->value.len] = '\0';
 
-    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+    h->hash = ngx_http_fastcgi_ng_strlow(h->lowcase_key, field);
 
 #if (nginx_version >= 1023000)
     h->next = NULL;
