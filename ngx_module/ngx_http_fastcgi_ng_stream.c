@@ -33,6 +33,7 @@ static ngx_int_t ngx_http_fastcgi_ng_write_request(
 
 static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_free_streams;
 static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_dead_streams;
+static ngx_http_fastcgi_ng_stream_t  *ngx_http_fastcgi_ng_first_dead;
 
 static ngx_socket_t                   ngx_http_fastcgi_ng_dummy_fd = -1;
 static ngx_pool_t                    *ngx_http_fastcgi_ng_dummy_pool;
@@ -342,6 +343,10 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
     st->told = 1;
     st->read.ready = 0;
 
+    if (ngx_http_fastcgi_ng_dead_streams == NULL) {
+        ngx_http_fastcgi_ng_first_dead = st;
+    }
+
     st->next = ngx_http_fastcgi_ng_dead_streams;
     ngx_http_fastcgi_ng_dead_streams = st;
 
@@ -354,14 +359,12 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
 static void
 ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev)
 {
-    ngx_http_fastcgi_ng_stream_t  *st;
+    /* those that were used last, and are in the caches, first */
 
-    while (ngx_http_fastcgi_ng_dead_streams) {
-        st = ngx_http_fastcgi_ng_dead_streams;
-        ngx_http_fastcgi_ng_dead_streams = st->next;
-
-        st->next = ngx_http_fastcgi_ng_free_streams;
-        ngx_http_fastcgi_ng_free_streams = st;
+    if (ngx_http_fastcgi_ng_dead_streams) {
+        ngx_http_fastcgi_ng_first_dead->next = ngx_http_fastcgi_ng_free_streams;
+        ngx_http_fastcgi_ng_free_streams = ngx_http_fastcgi_ng_dead_streams;
+        ngx_http_fastcgi_ng_dead_streams = NULL;
     }
 }
 
