@@ -39,13 +39,20 @@ bool fcng_text_same_nocase(fcng_str text, const char *known)
     return true;
 }
 
+/* Whether one of eight bytes is below 0x20. */
+static bool has_low(uint64_t bytes)
+{
+    return ((bytes - UINT64_C(0x2020202020202020)) & ~bytes
+            & UINT64_C(0x8080808080808080)) != 0;
+}
+
 /* Eight bytes, or four; what |word| has behind those is not below 0x20. */
 static bool copy_part(char *out, const char *in, size_t len)
 {
     uint64_t word = UINT64_MAX;
     memcpy(&word, in, len);
     memcpy(out, &word, len);
-    return fcng_text_has_low(word);
+    return has_low(word);
 }
 
 /* Some bytes are copied twice, so that few are copied one by one. */
@@ -58,15 +65,15 @@ bool fcng_text_copy(char *out, fcng_str text)
         for (size_t i = 0; i < len - 8; i += 8) {
             low |= copy_part(out + i, in + i, 8);
         }
-        return low | copy_part(out + len - 8, in + len - 8, 8);
-    }
-    if (len >= 4) {
-        return copy_part(out, in, 4) | copy_part(out + len - 4,
-                                                 in + len - 4, 4);
-    }
-    for (size_t i = 0; i < len; i++) {
-        out[i] = in[i];
-        low |= (unsigned char)in[i] < 0x20;
+        low |= copy_part(out + len - 8, in + len - 8, 8);
+    } else if (len >= 4) {
+        low |= copy_part(out, in, 4);
+        low |= copy_part(out + len - 4, in + len - 4, 4);
+    } else {
+        for (size_t i = 0; i < len; i++) {
+            out[i] = in[i];
+            low |= (unsigned char)in[i] < 0x20;
+        }
     }
     return low;
 }
@@ -75,7 +82,7 @@ bool fcng_text_copy(char *out, fcng_str text)
 static bool has_control(uint64_t bytes)
 {
     uint64_t del = bytes ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
-    return fcng_text_has_low(bytes)
+    return has_low(bytes)
            || ((del - UINT64_C(0x0101010101010101)) & ~del
                & UINT64_C(0x8080808080808080)) != 0;
 }
@@ -111,9 +118,11 @@ bool fcng_text_has_control(fcng_str text)
         has |= has_control(word_at(text.data + i));
     }
     if (len >= 8) {
-        return has | has_control(word_at(text.data + len - 8));
+        has |= has_control(word_at(text.data + len - 8));
+    } else if (len > 0) {
+        has = has_control(short_word(text.data, len));
     }
-    return len > 0 && has_control(short_word(text.data, len));
+    return has;
 }
 
 bool fcng_text_number(fcng_str text, uint64_t max, uint64_t *n)

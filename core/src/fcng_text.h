@@ -41,13 +41,6 @@ static inline bool fcng_text_begins(fcng_str text, const char *known)
     return text.len >= len && memcmp(text.data, known, len) == 0;
 }
 
-/* Whether one of eight bytes is below 0x20. */
-static inline bool fcng_text_has_low(uint64_t bytes)
-{
-    return ((bytes - UINT64_C(0x2020202020202020)) & ~bytes
-            & UINT64_C(0x8080808080808080)) != 0;
-}
-
 /* Whether |text| holds a byte below 0x20, or DEL. */
 bool fcng_text_has_control(fcng_str text);
 
