@@ -246,6 +246,7 @@ typedef struct field_list {
     size_t n;
     const fcng_fields_policy *policy;
     uint64_t once[4], twice[4]; /* of 256 hashes: met, met again */
+    bool repeats;               /* any was met again */
 } field_list;
 
 /* Of a name's fold, from its length and three of its bytes: that tells the
@@ -266,13 +267,17 @@ static unsigned hash(fcng_str name)
 static void mark(field_list *list, fcng_str name)
 {
     unsigned h = hash(name);
-    uint64_t bit = UINT64_C(1) << (h & 63);
-    list->twice[h >> 6] |= list->once[h >> 6] & bit;
+    uint64_t bit = UINT64_C(1) << (h & 63), again = list->once[h >> 6] & bit;
+    list->twice[h >> 6] |= again;
     list->once[h >> 6] |= bit;
+    list->repeats = list->repeats || again != 0;
 }
 
 static bool may_repeat(const field_list *list, fcng_str name)
 {
+    if (!list->repeats) {
+        return false;
+    }
     unsigned h = hash(name);
     return (list->twice[h >> 6] >> (h & 63) & 1) != 0;
 }
