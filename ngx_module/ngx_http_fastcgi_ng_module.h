@@ -371,42 +371,10 @@ struct ngx_http_fastcgi_ng_stream_s {
     ngx_event_t                      write;
     ngx_event_t                      kick;
 
+    /* what each step looks at: together, since many streams lie between two
+       steps of one, and each line has left the caches */
+
     ngx_http_fastcgi_ng_state_e      state;
-
-    ngx_http_request_t              *request;
-    ngx_http_fastcgi_ng_ctx_t       *ctx;
-    ngx_http_fastcgi_ng_loc_conf_t  *conf;
-    ngx_http_fastcgi_ng_pool_t      *pool;
-    ngx_http_fastcgi_ng_link_t      *link;
-    fcng_request                    *fcng;
-    fcng_pool_wait                   wait;
-
-    ngx_http_fastcgi_ng_stream_t    *next;           /* free list */
-    ngx_http_fastcgi_ng_reading_t   *reading;        /* in a thread */
-
-    ngx_int_t                        write_rc;       /* if |written| */
-    uint64_t                         reported;       /* STDIN passed as sent */
-    off_t                            received;
-    ngx_str_t                        synthetic;
-    ngx_msec_t                       start;
-    ngx_msec_t                       connect_start;
-    ngx_msec_t                       started;        /* on the link */
-    ngx_uint_t                       connect_failures;
-    ngx_err_t                        connect_err;
-
-    int                              error;          /* enum fcng_err */
-    enum fcng_pool_need              need;
-    ngx_queue_t                      queue;          /* waits for a server */
-
-    /* on a link that several share: mux.c */
-    ngx_queue_t                      member;
-    ngx_queue_t                      sending;
-    ngx_http_fastcgi_ng_block_t     *in;             /* not taken by nginx */
-    ngx_http_fastcgi_ng_block_t     *in_last;
-    ngx_msec_t                       overrun_start;
-    ngx_file_t                      *spill;          /* what is behind |in| */
-    off_t                            spill_in;
-    off_t                            spill_out;
 
     unsigned                         reserved:1;     /* a place in the pool */
     unsigned                         counted:1;      /* as a request */
@@ -429,6 +397,44 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         spilling:1; /* what comes goes there */
     unsigned                         blamed:1;  /* for the link's death */
     unsigned                         blameless:1;
+
+    ngx_http_request_t              *request;
+    ngx_http_fastcgi_ng_ctx_t       *ctx;
+    ngx_http_fastcgi_ng_loc_conf_t  *conf;
+    ngx_http_fastcgi_ng_pool_t      *pool;
+    ngx_http_fastcgi_ng_link_t      *link;
+    fcng_request                    *fcng;
+    off_t                            received;
+    ngx_msec_t                       started;        /* on the link */
+
+    /* on a link that several share: mux.c */
+    ngx_http_fastcgi_ng_block_t     *in;             /* not taken by nginx */
+    ngx_http_fastcgi_ng_block_t     *in_last;
+    ngx_queue_t                      member;
+    ngx_queue_t                      sending;
+
+    /* the rest */
+
+    ngx_http_fastcgi_ng_stream_t    *next;           /* free list */
+    ngx_http_fastcgi_ng_reading_t   *reading;        /* in a thread */
+    fcng_pool_wait                   wait;
+    ngx_queue_t                      queue;          /* waits for a server */
+
+    ngx_int_t                        write_rc;       /* if |written| */
+    uint64_t                         reported;       /* STDIN passed as sent */
+    ngx_str_t                        synthetic;
+    ngx_msec_t                       start;
+    ngx_msec_t                       connect_start;
+    ngx_uint_t                       connect_failures;
+    ngx_err_t                        connect_err;
+
+    int                              error;          /* enum fcng_err */
+    enum fcng_pool_need              need;
+
+    ngx_msec_t                       overrun_start;
+    ngx_file_t                      *spill;          /* what is behind |in| */
+    off_t                            spill_in;
+    off_t                            spill_out;
 
     /* not cleared for each request: seldom used */
     ngx_event_t                      timer;
