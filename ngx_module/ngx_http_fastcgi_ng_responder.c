@@ -476,7 +476,7 @@ ngx_http_fastcgi_ng_body_output_filter(void *data, ngx_chain_t *in)
 
 /* the response's head */
 
-/* ngx_hash_strlow(), which takes twice as long. */
+/* As ngx_hash_strlow(), which takes half as long again. */
 
 static ngx_inline ngx_uint_t
 ngx_http_fastcgi_ng_strlow(u_char *dst, fcng_field *field)
