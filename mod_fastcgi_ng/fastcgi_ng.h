@@ -504,6 +504,8 @@ typedef struct fastcgi_ng_task_t {
     unsigned turn;               /* which address comes first */
     int prefer;                  /* the same address again; -1: any */
     apr_uint64_t failed;         /* a bit for each that failed this request */
+    apr_uint64_t overloaded;     /* for each that had no room: it is not asked
+                                    again */
     bool went_round;             /* all did, and were asked again */
     bool exclusive;              /* the application does not multiplex */
     uint64_t start_us, queue_us, connect_us, sent_us, first_byte_us;

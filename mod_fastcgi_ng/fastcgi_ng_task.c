@@ -39,12 +39,12 @@ static int next_address(fastcgi_ng_task_t *task, apr_uint64_t *tried,
 
     task->prefer = -1;
     if (at < 0) {
-        at = choose(task, *tried | task->failed, full);
+        at = choose(task, *tried | task->failed | task->overloaded, full);
     }
     if (at < 0 && task->failed != 0) {
         task->failed = 0;
         task->went_round = true;
-        at = choose(task, *tried, full);
+        at = choose(task, *tried | task->overloaded, full);
     }
     return at;
 }
@@ -163,7 +163,7 @@ static void begin(fastcgi_ng_task_t *task)
 /* And the server at hand will have failed. */
 static bool asked_all(const fastcgi_ng_task_t *task)
 {
-    apr_uint64_t failed = task->failed | BIT(task->at);
+    apr_uint64_t failed = task->failed | task->overloaded | BIT(task->at);
     int i;
 
     for (i = 0; i < task->app->addresses->nelts; i++) {
@@ -203,7 +203,10 @@ static void prepare_again(fastcgi_ng_task_t *task, enum fcng_replay again,
     fastcgi_ng_body_rewind(&task->body);
     fastcgi_ng_data_rewind(task->data);
     task->exclusive = task->exclusive || again == FCNG_REPLAY_EXCLUSIVE;
-    if (again == FCNG_REPLAY_OTHER) {
+    if (task->error == FCNG_ERR_OVERLOADED) {
+        task->overloaded |= BIT(task->at);
+    }
+    else if (again == FCNG_REPLAY_OTHER) {
         task->failed |= BIT(task->at);
     }
     else {

@@ -3,11 +3,12 @@
 # An application that refuses with OVERLOADED has more to do than it can: it is
 # asked once, on whatever connection, and the client gets 503 with Retry-After;
 # of several servers each is asked once, whatever the method, for nothing was
-# started.
+# started, also where another one is down.
 use strict;
 use warnings;
 use FCNG::App;
 use FCNG::Hosts;
+use FCNG::Util qw(free_port);
 use Test::More;
 
 # A server that says its name, and refuses while the gate is open.
@@ -40,12 +41,17 @@ sub test {
     $host->location('/lone/', app => $app{lone},
         pool => { split /=/, $words });
     my ($a, $b) = map { $_->address } @app{qw(a b)};
-    $host->main(nginx => "upstream two {\n"
-        . "server $a max_fails=0;\nserver $b max_fails=0;\n"
-        . "fastcgi_ng_pool $words;\n}\n",
-        apache => "FastCgiNgPool two $a $b $words");
-    $host->server(nginx => "location /two/ {\nfastcgi_ng_pass two;\n}\n",
-        apache => "<Location \"/two\">\nFastCgiNgPass two\n</Location>");
+    my %second = (two => $b, down => '127.0.0.1:' . free_port());
+    for my $name (sort keys %second) {
+        $host->main(nginx => "upstream $name {\n"
+            . "server $a max_fails=0;\nserver $second{$name} max_fails=0;\n"
+            . "fastcgi_ng_pool $words;\n}\n",
+            apache => "FastCgiNgPool $name $a $second{$name} $words");
+        $host->server(
+            nginx => "location /$name/ {\nfastcgi_ng_pass $name;\n}\n",
+            apache => "<Location \"/$name\">\nFastCgiNgPass $name\n"
+                . '</Location>');
+    }
     push @{ $host->{apps} }, @app{qw(a b)};
     $host->start;
 
@@ -60,6 +66,16 @@ sub test {
         $_->open_gate('overloaded') for values %app;
         refused($host, '/lone/x', 'a kept connection', $app{lone});
         refused($host, '/two/x', 'kept connections', @app{qw(a b)});
+    }
+
+    for my $method (qw(GET POST)) {
+        for my $n (1 .. 2) {
+            $app{a}->forget;
+            my $r = $host->request($method, '/down/x',
+                $method eq 'POST' ? (body => 'body') : ());
+            like($r->{status}, qr/^50[23]$/, "$method: the other one is down");
+            is(scalar(() = $app{a}->events('request')), 1, 'asked once');
+        }
     }
 
     $app{b}->close_gate('overloaded');
