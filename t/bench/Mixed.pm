@@ -6,6 +6,7 @@ package Mixed;
 use strict;
 use warnings;
 use Bench;
+use List::Util qw(min);
 use Measure;
 use Servers;
 use Time::HiRes qw(sleep);
@@ -45,18 +46,19 @@ sub measure {
         my $app = application(in_turn => $in_turn);
         my $host = server($name, $app);
         my %runs;
-        for my $round (1 .. Bench::half()) {
+        for my $round (1 .. $in_turn ? $Bench::rounds : min(3, Bench::half())) {
             push @{ $runs{$_->{name}} }, beside($host, $_)
                 for $round % 2 ? @ways : reverse @ways;
         }
-        report("$name, $what", $in_turn && $name eq 'nginx', %runs);
+        report($name, $what, $in_turn, %runs);
         $host->stop;
     }
 }
 
 # Ratios within a round, as everywhere.
 sub report {
-    my ($where, $has_bars, %runs) = @_;
+    my ($name, $what, $has_bars, %runs) = @_;
+    my $where = "$name, $what";
     my %ratio;
     for my $way (map { $_->{name} } @ways) {
         my @runs = @{ $runs{$way} };
@@ -76,8 +78,8 @@ sub report {
         bar("$where: failed requests, $way", $bad, '<=', 0, '%d') if $bad;
     }
     return if !$has_bars;
-    my %least = (sharing => 0.6, learnt => 0.6, apart => 0.9);
-    bar("nginx: small beside large, $_, ratio", $ratio{$_}, '>=', $least{$_},
+    my %least = (sharing => 0.6, learnt => 0.9, apart => 0.9);
+    bar("$name: small beside large, $_, ratio", $ratio{$_}, '>=', $least{$_},
         '%.2f') for qw(sharing learnt apart);
 }
 

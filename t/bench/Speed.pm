@@ -23,7 +23,8 @@ my @rows = (
     { name => '1k-shared', what => '1 KiB, shared', path => '1024',
         of => 'shared', bar_of => 'nginx', bar => 1.25, calls => 2.2 },
     { name => '1k-shared-256', what => '1 KiB, shared, 256', path => '1024',
-        of => 'shared', only => 'nginx', clients => 256, bar => 1.4 },
+        of => 'shared', only => 'nginx', clients => 256, bar => 1.4,
+        rounds => 3 * $Bench::rounds },
     # A file of 1 KiB, and who may have it.
     { name => 'authorizer', what => 'authorizer, file', path => 'auth/64',
         rounds => $Bench::rounds, bar => { nginx => 1, apache => 2 } },
