@@ -150,8 +150,9 @@ sub system_calls {
     my ($pids, %how) = @_;
     my $strace = find_tool('strace') or return 'strace missing';
     my $dir = tmpdir();
-    my $pid = spawn({ log => "$dir/log" }, $strace, '-c', '-f', '-o',
-        "$dir/count", map { ('-p', $_) } @$pids);
+    # Where those are that it looks at: beside the load each call waits for it.
+    my $pid = spawn({ log => "$dir/log" }, pinned(0, $strace, '-c', '-f', '-o',
+        "$dir/count", map { ('-p', $_) } @$pids));
     my $attached = wait_until(5, sub {
         slurp("$dir/log") =~ /attached/ });
     if (!$attached) {

@@ -46,7 +46,8 @@ sub measure {
         my $app = application(in_turn => $in_turn);
         my $host = server($name, $app);
         my %runs;
-        for my $round (1 .. $in_turn ? $Bench::rounds : min(3, Bench::half())) {
+        for my $round (1 .. ($in_turn ? $Bench::rounds
+            : min(3, Bench::half()))) {
             push @{ $runs{$_->{name}} }, beside($host, $_)
                 for $round % 2 ? @ways : reverse @ways;
         }
