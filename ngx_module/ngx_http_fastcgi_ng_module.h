@@ -482,7 +482,6 @@ typedef struct {
 
     ngx_msec_t                       heard;          /* something came */
 
-    unsigned                         reposted:1;
     unsigned                         blocked:1;      /* a stream is */
     unsigned                         deaf:1;         /* writing has failed */
     unsigned                         silent:1;       /* a request timed out */

@@ -3,7 +3,7 @@
  * A link that several requests share.
  *
  * What is submitted in one turn of the event loop leaves in one writev, from a
- * posted event behind those that submit.  How it is read is in mux_read.c.
+ * posted event.  How it is read is in mux_read.c.
  *
  * While bytes become events (|guard|), streams may leave, but the link stays:
  * what follows from that is done in mux_settle(), the only place that gives
@@ -565,28 +565,19 @@ ngx_http_fastcgi_ng_mux_push(ngx_http_fastcgi_ng_link_t *link)
 
 
 /*
- * Behind what is posted already: HTTP/2 runs its streams there.  Once only, or
- * two links would wait for each other.
+ * Behind what was posted before the first of these requests was submitted:
+ * HTTP/2 runs its streams there.  Not behind all that is posted, for by that
+ * large responses are passed on, and these requests would wait for them.
  */
 
 static void
 ngx_http_fastcgi_ng_mux_flush_handler(ngx_event_t *ev)
 {
-    ngx_connection_t            *c;
-    ngx_http_fastcgi_ng_link_t  *link;
+    ngx_connection_t  *c;
 
     c = ev->data;
-    link = c->data;
 
-    if (!link->mux->reposted && !ngx_queue_empty(&ngx_posted_events)) {
-        link->mux->reposted = 1;
-        ngx_post_event(ev, &ngx_posted_events);
-        return;
-    }
-
-    link->mux->reposted = 0;
-
-    ngx_http_fastcgi_ng_mux_push(link);
+    ngx_http_fastcgi_ng_mux_push(c->data);
 }
 
 

@@ -460,11 +460,12 @@ ngx_http_fastcgi_ng_stream_ready(ngx_http_fastcgi_ng_stream_t *st,
                              + st->request->upstream->conf->connect_timeout;
 
             /*
-             * The application works on it while nginx parses the next one, and
-             * what was just made is still in the processor's caches.  What
-             * nginx is about to reset waits for kick_handler().
+             * What was just made is still in the processor's caches, and the
+             * application works on it while nginx parses the next one; on a
+             * shared link it leaves with others of this turn.  What nginx is
+             * about to reset waits for kick_handler().
              */
-            if (!st->shared && !st->request->upstream->request_sent) {
+            if (!st->request->upstream->request_sent) {
                 st->written = 1;
                 st->write_rc = ngx_http_fastcgi_ng_write_request(st);
             }
@@ -640,21 +641,27 @@ static ngx_int_t
 ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_int_t          rc;
+    ngx_buf_t         *params;
     ngx_connection_t  *c;
 
     c = &st->connection;
+    params = st->request->upstream->request_bufs->buf;
 
     c->log->action = "sending request to upstream";
 
-    rc = ngx_http_fastcgi_ng_submit(st,
-                                    st->request->upstream->request_bufs->buf);
+    rc = ngx_http_fastcgi_ng_submit(st, params);
 
     if (rc != NGX_OK) {
         return rc == NGX_DONE ? NGX_DONE : NGX_ABORT;
     }
 
-    return st->shared ? NGX_OK
-                      : ngx_http_fastcgi_ng_link_write(st->link, c->log);
+    if (st->shared) {
+        c->sent += params->last - params->start;
+        st->early = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_fastcgi_ng_link_write(st->link, c->log);
 }
 
 
@@ -692,9 +699,13 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     if (st->shared) {
-        /* leaves with those of others */
-        c->sent += params->last - params->start;
-        st->early = 1;
+        /* mux_sent() does the rest; here only what mux_write() could not */
+        if (st->early && !st->link->connection->write->ready
+            && !st->write.timer_set)
+        {
+            ngx_add_timer(&st->write, u->conf->send_timeout);
+        }
+
         return;
     }
 
@@ -740,10 +751,13 @@ ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev)
             return;
         }
 
-        /* it was refused, or its link has failed since: some of it has left */
+        /*
+         * It was refused, or its link has failed since: some of it has left;
+         * of a shared link mux_sent() knows better.
+         */
         st->written = 0;
 
-        if (st->state == NGX_HTTP_FASTCGI_NG_FAILED) {
+        if (st->state == NGX_HTTP_FASTCGI_NG_FAILED && !st->shared) {
             st->request->upstream->request_sent = 1;
         }
 
