@@ -101,7 +101,9 @@ sub small {
     my $ok = 0;
     $ok += $host->get('/app/x', seconds => 5)->{status} == 200 for 1 .. 10;
     is($ok, 10, 'ten requests');
-    cmp_ok(time - $from, '<', 4, 'in time');
+    # One that waits until something idle is closed by time waits a minute; a
+    # loaded machine may need 4 seconds for all.
+    cmp_ok(time - $from, '<', 10, 'in time');
     $host->keeps_idle;
 }
 
