@@ -342,6 +342,11 @@ ngx_http_fastcgi_ng_on_failed(ngx_http_fastcgi_ng_stream_t *st, int err)
         st->ctx->exclusive = 1;
     }
 
+    if (fcng_request_answered(st->fcng)) {
+        /* no more than the header of a record perhaps, which is no event */
+        ngx_http_fastcgi_ng_stream_answered(st);
+    }
+
     if (st->ctx->reused && st->request->upstream->peer.cached
         && !fcng_request_answered(st->fcng)
         && (err == FCNG_ERR_CLOSED || err == FCNG_ERR_IO))

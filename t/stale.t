@@ -8,6 +8,7 @@ use warnings;
 use FCNG::App;
 use FCNG::Hosts;
 use FCNG::Util qw(wait_until);
+use FCNG::Wire qw(record);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -22,6 +23,13 @@ sub goes_away {
             # Takes the second request of a connection and goes.
             if ($do eq 'drop' && $r->{n} > 1) {
                 $r->note('dropped');
+                return $listen eq 'tcp' ? $conn->reset : $conn->close;
+            }
+            # Begins to answer it, and goes.
+            if ($do =~ /^begin(\d+)/ && $r->{n} > 1) {
+                $r->note('begun');
+                $r->send(substr record(FCNG::Wire::T_STDOUT, $r->{id},
+                    "Content-Type: text/plain\r\n\r\n"), 0, $1);
                 return $listen eq 'tcp' ? $conn->reset : $conn->close;
             }
             $r->note('served', method => $r->env('REQUEST_METHOD'));
@@ -62,6 +70,17 @@ sub goes_away {
     }
     like($host->wait_log(qr/FCNG014/), qr/kept connection/,
         'the log tells it');
+
+    # One that has begun to answer is not stale, be it with a record's header
+    # alone.
+    for my $bytes (8, 9, 12) {
+        is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
+        $app->forget;
+        my $r = $host->get("/app/x?begin$bytes", seconds => 5);
+        is($r->{status}, 502, "$bytes bytes of an answer");
+        is(scalar $app->events('begun'), 1, 'it was asked');
+        is(scalar $app->events('served'), 0, 'and not again');
+    }
 
     # A PUT has its body sent again; a POST is no one's to repeat.
     is($host->get('/app/x?keep')->{status}, 200, 'a kept connection');
