@@ -70,11 +70,19 @@ static fcng_piece *piece_at(fcng_writer *writer, unsigned i)
     return &writer->piece[(writer->first + i) & (writer->size - 1)];
 }
 
+static void count_queued(fcng_sink *sink, size_t len)
+{
+    if (sink != NULL) {
+        sink->queued += len;
+    }
+}
+
 static void push(fcng_writer *writer, const fcng_piece *piece)
 {
     FCNG_ASSERT(writer->count < writer->size);
     *piece_at(writer, writer->count) = *piece;
     writer->count++;
+    count_queued(piece->sink, piece->len);
 }
 
 int fcng_writer_make_room(fcng_writer *writer, size_t n)
@@ -120,6 +128,7 @@ char *fcng_writer_place(fcng_writer *writer, size_t len, fcng_sink *sink)
     }
     if (extend) {
         piece_at(writer, writer->count - 1)->len += len;
+        count_queued(sink, len);
     } else {
         push(writer, &(fcng_piece){ .len = len, .sink = sink });
     }
@@ -223,6 +232,7 @@ static void count_sent(const fcng_piece *piece, size_t len)
 {
     if (piece->sink != NULL) {
         piece->sink->started = true;
+        piece->sink->queued -= len;
         piece->sink->payload += piece->payload ? len : 0;
     }
 }
@@ -299,12 +309,13 @@ static void orphan(fcng_piece *piece, size_t len)
     }
 }
 
-void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink)
+void fcng_writer_forget(fcng_writer *writer, fcng_sink *sink)
 {
     FCNG_ASSERT(writer->shared);
-    if (writer->count == 0) {
+    if (writer->count == 0 || sink->queued == 0) {
         return;
     }
+    sink->queued = 0;
     size_t begun = writer->record_left, copied = 0;
     unsigned count = writer->count, kept = 0;
     char *from = writer->copied.data + writer->copied.pos, *to = from;

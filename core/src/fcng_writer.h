@@ -16,9 +16,10 @@
 
 #define FCNG_WRITER_PIECES 64
 
-/* What left for one request. */
+/* What left for one request, and what has not. */
 typedef struct fcng_sink {
     uint64_t payload; /* bytes of STDIN and DATA */
+    size_t queued;    /* bytes in the writer; more perhaps, never fewer */
     bool started;     /* any byte at all */
 } fcng_sink;
 
@@ -91,7 +92,7 @@ void fcng_writer_sent(fcng_writer *writer, size_t len);
  * leaves as it is (half a name-value pair must not become another one), zeros
  * take the place of what was borrowed.
  */
-void fcng_writer_forget(fcng_writer *writer, const fcng_sink *sink);
+void fcng_writer_forget(fcng_writer *writer, fcng_sink *sink);
 
 /* Forgets everything and lets go of borrowed memory. */
 void fcng_writer_clear(fcng_writer *writer);
