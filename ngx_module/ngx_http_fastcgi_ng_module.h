@@ -387,6 +387,7 @@ struct ngx_http_fastcgi_ng_stream_s {
     unsigned                         sham_timer:1;   /* see stream_ready */
     unsigned                         timing:1;       /* |timer| is set */
     unsigned                         paused:1;       /* before it asks again */
+    unsigned                         patient:1;      /* |patience| is used */
 
     unsigned                         shared:1;
     unsigned                         early:1;   /* not sent by nginx itself */
@@ -406,6 +407,8 @@ struct ngx_http_fastcgi_ng_stream_s {
     fcng_request                    *fcng;
     off_t                            received;
     ngx_msec_t                       started;        /* on the link */
+    ngx_msec_t                       left;           /* if |patient| */
+    ngx_queue_t                      patience;
 
     /* on a link that several share: mux.c */
     ngx_http_fastcgi_ng_block_t     *in;             /* not taken by nginx */
@@ -739,6 +742,12 @@ void ngx_http_fastcgi_ng_stream_sent(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_stream_unlink(ngx_http_fastcgi_ng_stream_t *st,
     ngx_uint_t drain);
 void ngx_http_fastcgi_ng_del_timer(ngx_http_fastcgi_ng_stream_t *st);
+
+/* patience.c */
+void ngx_http_fastcgi_ng_patience_init(void);
+void ngx_http_fastcgi_ng_patience_begin(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_patience_end(ngx_http_fastcgi_ng_stream_t *st);
+void ngx_http_fastcgi_ng_patience_timer(ngx_http_fastcgi_ng_stream_t *st);
 
 /* stream_events.c */
 void ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st);

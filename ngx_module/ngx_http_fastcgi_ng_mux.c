@@ -458,7 +458,7 @@ ngx_http_fastcgi_ng_mux_sent(ngx_http_fastcgi_ng_stream_t *st)
     ngx_http_fastcgi_ng_stream_sent(st);
 
     if (!st->read.timer_set) {
-        ngx_add_timer(&st->read, u->conf->read_timeout);
+        ngx_http_fastcgi_ng_patience_begin(st);
     }
 }
 

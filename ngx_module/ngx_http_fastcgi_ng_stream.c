@@ -65,6 +65,8 @@ ngx_http_fastcgi_ng_streams_init(ngx_cycle_t *cycle)
     ngx_http_fastcgi_ng_reap.handler = ngx_http_fastcgi_ng_reap_handler;
     ngx_http_fastcgi_ng_reap.log = cycle->log;
 
+    ngx_http_fastcgi_ng_patience_init();
+
     return NGX_OK;
 }
 
@@ -303,6 +305,8 @@ ngx_http_fastcgi_ng_stream_free(ngx_http_fastcgi_ng_stream_t *st)
         fcng_pool_give_up(pool->fcng, st->need);
         ngx_http_fastcgi_ng_pool_run(pool);
     }
+
+    ngx_http_fastcgi_ng_patience_end(st);
 
     if (st->read.timer_set) {
         ngx_del_timer(&st->read);
@@ -727,7 +731,7 @@ ngx_http_fastcgi_ng_start(ngx_http_fastcgi_ng_stream_t *st)
     u->request_body_sent = 1;
     ngx_http_fastcgi_ng_set(&st->write, 1);
 
-    ngx_add_timer(&st->read, u->conf->read_timeout);
+    ngx_http_fastcgi_ng_patience_begin(st);
 }
 
 
