@@ -747,7 +747,6 @@ void ngx_http_fastcgi_ng_del_timer(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_patience_init(void);
 void ngx_http_fastcgi_ng_patience_begin(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_patience_end(ngx_http_fastcgi_ng_stream_t *st);
-void ngx_http_fastcgi_ng_patience_timer(ngx_http_fastcgi_ng_stream_t *st);
 
 /* stream_events.c */
 void ngx_http_fastcgi_ng_stream_answered(ngx_http_fastcgi_ng_stream_t *st);

@@ -457,9 +457,7 @@ ngx_http_fastcgi_ng_mux_sent(ngx_http_fastcgi_ng_stream_t *st)
 
     ngx_http_fastcgi_ng_stream_sent(st);
 
-    if (!st->read.timer_set) {
-        ngx_http_fastcgi_ng_patience_begin(st);
-    }
+    ngx_http_fastcgi_ng_patience_begin(st);
 }
 
 

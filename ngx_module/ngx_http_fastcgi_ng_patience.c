@@ -43,6 +43,10 @@ ngx_http_fastcgi_ng_patience_begin(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_msec_t  timeout;
 
+    if (st->patient || st->read.timer_set) {
+        return;
+    }
+
     timeout = st->request->upstream->conf->read_timeout;
 
     if (timeout < 2 * NGX_HTTP_FASTCGI_NG_LOOK) {
@@ -60,7 +64,7 @@ ngx_http_fastcgi_ng_patience_begin(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-/* nginx sets timers for what is still to come, or nothing is. */
+/* The head is there: nginx sets timers for the body.  Or it is all over. */
 
 void
 ngx_http_fastcgi_ng_patience_end(ngx_http_fastcgi_ng_stream_t *st)
@@ -72,31 +76,10 @@ ngx_http_fastcgi_ng_patience_end(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-/* From now on with a timer of its own, for what is left of the time. */
-
-void
-ngx_http_fastcgi_ng_patience_timer(ngx_http_fastcgi_ng_stream_t *st)
-{
-    ngx_msec_t  passed, timeout;
-
-    if (!st->patient) {
-        return;
-    }
-
-    ngx_http_fastcgi_ng_patience_end(st);
-
-    if (!st->read.timer_set) {
-        timeout = st->request->upstream->conf->read_timeout;
-        passed = ngx_current_msec - st->left;
-
-        ngx_add_timer(&st->read, timeout - ngx_min(passed, timeout));
-    }
-}
-
-
 static void
 ngx_http_fastcgi_ng_patience_handler(ngx_event_t *ev)
 {
+    ngx_msec_t                     passed, timeout;
     ngx_queue_t                   *q;
     ngx_http_fastcgi_ng_stream_t  *st;
 
@@ -104,11 +87,18 @@ ngx_http_fastcgi_ng_patience_handler(ngx_event_t *ev)
         q = ngx_queue_head(&ngx_http_fastcgi_ng_patients);
         st = ngx_queue_data(q, ngx_http_fastcgi_ng_stream_t, patience);
 
-        if (ngx_current_msec - st->left < NGX_HTTP_FASTCGI_NG_LOOK / 2) {
+        passed = ngx_current_msec - st->left;
+
+        if (passed < NGX_HTTP_FASTCGI_NG_LOOK / 2) {
             ngx_add_timer(ev, NGX_HTTP_FASTCGI_NG_LOOK);
             return;
         }
 
-        ngx_http_fastcgi_ng_patience_timer(st);
+        ngx_http_fastcgi_ng_patience_end(st);
+
+        if (!st->read.timer_set) {
+            timeout = st->request->upstream->conf->read_timeout;
+            ngx_add_timer(&st->read, timeout - ngx_min(passed, timeout));
+        }
     }
 }

@@ -875,11 +875,8 @@ ngx_http_fastcgi_ng_input_filter_init(void *data)
         length = -1;
     }
 
-    if (st && (u->buffering || r->subrequest_in_memory)) {
+    if (st) {
         ngx_http_fastcgi_ng_patience_end(st);
-
-    } else if (st) {
-        ngx_http_fastcgi_ng_patience_timer(st);
     }
 
     have = u->buffering ? (off_t) u->pipe->preread_size

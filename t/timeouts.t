@@ -42,6 +42,16 @@ FCNG::Hosts->each(sub {
             }
             return $r->die_now;
         }
+        if ($do eq 'begin') {
+            $r->out("Content-Type: text/plain\r\n\r\n");
+            $r->wait_gate('begin', 8);
+            return $r->die_now;
+        }
+        if ($do eq 'much') {
+            $r->out("Content-Type: text/plain\r\n\r\n");
+            $r->out('x' x 65_536) for 1 .. 256;
+            return $r->end;
+        }
         if ($do eq 'headless') {
             for (1 .. 40) {
                 $r->err("still thinking\n") or last;
@@ -63,6 +73,12 @@ FCNG::Hosts->each(sub {
     $host->location('/read/', app => $app,
         options => { send_timeout => '30s', read_timeout => '600ms',
             request_buffering => 'off' });
+    $host->location('/flow/', app => $app,
+        options => { read_timeout => '600ms', buffering => 'off' });
+    # What the client does not take, stays with the application.
+    $host->location('/slow/', app => $app,
+        options => { read_timeout => '600ms',
+            $host->is_nginx ? (max_temp_file_size => 0) : () });
     $host->location('/all/', app => $app, options => {
         request_timeout => '600ms', stderr => 'off', buffering => 'off' });
     # Two locations, one pool.
@@ -99,6 +115,8 @@ FCNG::Hosts->each(sub {
     $app->open_gate('deaf');
     $expect->('an application that does not answer', '/read/hold', 504);
     $app->open_gate('hold');
+    $expect->('one that answers with a head alone', '/flow/begin', 0);
+    $app->open_gate('begin');
     $expect->('the whole request, before the head', '/all/headless', 504);
     like($host->new_log, qr/request_?timeout/i, 'by the name of its directive');
     $expect->('the whole request, in the body', '/all/drip', 0);
@@ -116,6 +134,16 @@ FCNG::Hosts->each(sub {
         Type => Socket::SOCK_STREAM(), Peer => $full->path, Timeout => 0.2)
         // () } 1 .. 8];
     $expect->('the whole request, connecting', '/full/x', 504);
+
+    # Neither is one that is slow to take the response.
+    my $slow = $host->client;
+    my $r = $slow->request_on('GET', '/slow/much', part => 1, seconds => 5);
+    sleep 1.5;
+    $slow->rest(seconds => 20);
+    ok($r->{complete}, 'a slow client does not, either, while it reads')
+        or diag($host->new_log);
+    is($r->{size}, 16 << 20, 'it gets all of the response');
+    $slow->close;
 
     # A client that is slow with its body is no fault of the application.
     my $client = $host->client;
