@@ -802,6 +802,7 @@ void ngx_http_fastcgi_ng_mux_attach(ngx_http_fastcgi_ng_link_t *link,
 void ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
     ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng, ngx_uint_t drain);
+void ngx_http_fastcgi_ng_mux_start(ngx_http_fastcgi_ng_link_t *link);
 ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link);

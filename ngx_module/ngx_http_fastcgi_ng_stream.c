@@ -662,6 +662,7 @@ ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
     if (st->shared) {
         c->sent += params->last - params->start;
         st->early = 1;
+        ngx_http_fastcgi_ng_mux_start(st->link);
         return NGX_OK;
     }
 
