@@ -5,7 +5,9 @@
 //	goecho PATH|ADDRESS:PORT
 //
 // By the query: "env" lists what Go knows of the request, "count" answers the
-// body's length; else the body comes back while it is still arriving.
+// body's length, "meet=N&wait=0" waits until there are N such requests at once
+// and tells which of them it is; else the body comes back while it is still
+// arriving.
 package main
 
 import (
@@ -16,7 +18,9 @@ import (
 	"net/http/fcgi"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 func env(w http.ResponseWriter, r *http.Request) {
@@ -33,11 +37,33 @@ func env(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, strings.Join(lines, "\n"))
 }
 
+var (
+	meeting sync.Mutex
+	met     int
+	all     = make(chan struct{})
+)
+
+func meet(w http.ResponseWriter, wanted int) {
+	meeting.Lock()
+	met++
+	number, together := met, all
+	if met == wanted {
+		close(all)
+		met, all = 0, make(chan struct{})
+	}
+	meeting.Unlock()
+	<-together
+	fmt.Fprint(w, number)
+}
+
 func handle(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.RawQuery {
-	case "env":
+	wanted, _ := strconv.Atoi(r.URL.Query().Get("meet"))
+	switch {
+	case wanted > 0:
+		meet(w, wanted)
+	case r.URL.RawQuery == "env":
 		env(w, r)
-	case "count":
+	case r.URL.RawQuery == "count":
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprintln(w, n)
 	default:
