@@ -206,6 +206,7 @@ const char *fastcgi_ng_cmd_auth_buffer_size(cmd_parms *cmd, void *dir,
 
 /* --------------------------------------------------------- connections --- */
 
+typedef struct fastcgi_ng_watch_t fastcgi_ng_watch_t;
 typedef struct fastcgi_ng_conn_t {
     fcng_pool_conn link;
     fcng_conn *fcgi;
@@ -901,6 +902,9 @@ void fastcgi_ng_status_hooks(apr_pool_t *p); /* a section in mod_status */
 apr_status_t fastcgi_ng_thread_start(apr_thread_t **thread,
                                      apr_thread_start_t run, void *data,
                                      apr_pool_t *pool);
+/* Ends one that waits on |watch| and looks at |stop| each time it wakes. */
+void fastcgi_ng_thread_stop(apr_thread_t *thread, atomic_bool *stop,
+                            fastcgi_ng_watch_t *watch);
 apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child);
 void fastcgi_ng_service_stop(fastcgi_ng_child_t *child);
 /* The thread sleeps no longer than |at_us|. */
@@ -996,7 +1000,6 @@ void fastcgi_ng_bell_close(fastcgi_ng_bell_t *bell);
 bool fastcgi_ng_bell_wait(const fastcgi_ng_bell_t *bell,
                           const fastcgi_ng_task_t *task, int ms);
 
-typedef struct fastcgi_ng_watch_t fastcgi_ng_watch_t;
 /* |shared|: another bell that ends the waiting, or NULL. */
 fastcgi_ng_watch_t *fastcgi_ng_watch_create(apr_pool_t *pool,
                                             const fastcgi_ng_bell_t *shared);

@@ -195,11 +195,8 @@ apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child)
 void fastcgi_ng_mux_stop(fastcgi_ng_child_t *child)
 {
     struct fastcgi_ng_mux_t *mux = child->mux;
-    apr_status_t rv;
 
     if (mux != NULL) {
-        atomic_store(&mux->stop, true);
-        fastcgi_ng_watch_wake(mux->watch);
-        apr_thread_join(&rv, mux->thread);
+        fastcgi_ng_thread_stop(mux->thread, &mux->stop, mux->watch);
     }
 }

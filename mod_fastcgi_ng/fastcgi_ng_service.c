@@ -119,6 +119,16 @@ apr_status_t fastcgi_ng_thread_start(apr_thread_t **thread,
     return rv;
 }
 
+void fastcgi_ng_thread_stop(apr_thread_t *thread, atomic_bool *stop,
+                            fastcgi_ng_watch_t *watch)
+{
+    apr_status_t rv;
+
+    atomic_store(stop, true);
+    fastcgi_ng_watch_wake(watch);
+    apr_thread_join(&rv, thread);
+}
+
 apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child)
 {
     struct fastcgi_ng_service_t *service
@@ -145,11 +155,9 @@ apr_status_t fastcgi_ng_service_start(fastcgi_ng_child_t *child)
 void fastcgi_ng_service_stop(fastcgi_ng_child_t *child)
 {
     struct fastcgi_ng_service_t *service = child->service;
-    apr_status_t rv;
 
     if (service != NULL) {
-        atomic_store(&service->stop, true);
-        fastcgi_ng_watch_wake(service->watch);
-        apr_thread_join(&rv, service->thread);
+        fastcgi_ng_thread_stop(service->thread, &service->stop,
+                               service->watch);
     }
 }

@@ -97,13 +97,18 @@ sub small {
     $host->location('/app/', app => $app, pool => { min_idle => 4 });
     $host->start;
     ok(wait_until(3, sub { open_now($app) == 2 }), 'two of four are accepted');
-    my $from = time;
-    my $ok = 0;
-    $ok += $host->get('/app/x', seconds => 5)->{status} == 200 for 1 .. 10;
+    my ($ok, $longest) = (0, 0);
+    for (1 .. 10) {
+        my $from = time;
+        $ok += $host->get('/app/x', seconds => 5)->{status} == 200;
+        my $took = time - $from;
+        $longest = $took if $took > $longest;
+    }
     is($ok, 10, 'ten requests');
-    # One that waits until something idle is closed by time waits a minute; a
-    # loaded machine may need 4 seconds for all.
-    cmp_ok(time - $from, '<', 10, 'in time');
+    # None is delayed for longer than idle_timeout, a second, and 0.2; twice
+    # that on a loaded machine.  Of those that min_idle keeps none is closed by
+    # time.
+    cmp_ok($longest, '<', 2.4, 'each in time');
     $host->keeps_idle;
 }
 
