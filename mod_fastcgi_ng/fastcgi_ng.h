@@ -274,12 +274,20 @@ typedef struct fastcgi_ng_bell_t {
     int out; /* the same descriptor where there is eventfd() */
 } fastcgi_ng_bell_t;
 
-/* Bells that ring when the mutex is free again. */
+/* A thread sleeps and watches nothing meanwhile: half the calls of a bell. */
+typedef struct fastcgi_ng_nap_t {
+    atomic_int over; /* a futex */
+} fastcgi_ng_nap_t;
+
+/* Who is woken when the mutex is free again. */
 #define FASTCGI_NG_CHIME 64
 
 typedef struct fastcgi_ng_chime_t {
     unsigned n;
-    fastcgi_ng_bell_t bell[FASTCGI_NG_CHIME];
+    struct {
+        struct fastcgi_ng_stream_t *stream;
+        bool naps;
+    } sleeper[FASTCGI_NG_CHIME];
 } fastcgi_ng_chime_t;
 
 /*
@@ -289,6 +297,8 @@ typedef struct fastcgi_ng_chime_t {
  */
 typedef struct fastcgi_ng_stream_t {
     fastcgi_ng_bell_t bell;
+    fastcgi_ng_nap_t nap;
+    /* What is above lasts from one request to the next. */
     struct fastcgi_ng_stream_t *next, *prev; /* on its connection */
     fastcgi_ng_conn_t *conn;  /* NULL: it has left it */
     fcng_request *request;    /* NULL likewise */
@@ -296,6 +306,7 @@ typedef struct fastcgi_ng_stream_t {
     char *complaints;         /* STDERR */
     apr_size_t complaints_len;
     bool sleeps;              /* its thread waits for the bell */
+    bool naps;                /* or, for a moment, takes a nap */
     bool hungry;              /* it has more to send */
     bool started, answered;   /* as of a request */
     bool reused;              /* the connection had answered before */
@@ -463,7 +474,7 @@ typedef struct fastcgi_ng_task_t {
                                     read while it waits; or -1 */
     bool timed_out;
     bool write_failed;           /* reading goes on */
-    bool lingered;               /* a read has waited in vain */
+    bool lingered;               /* a read, or a nap, was in vain */
     bool stdout_ended;           /* the response is whole */
     bool send_limit;             /* waiting is for it to take bytes */
     bool over;                   /* END_REQUEST or failure */
@@ -864,6 +875,9 @@ void fastcgi_ng_stream_push(fastcgi_ng_task_t *task);
 /* What has come, if anything, goes to the client; else false, and the thread
    may wait for the bell. */
 bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task);
+/* After a pull() in vain, if nothing but the application is waited for, and
+   not for long yet: sleeps.  False: it has not. */
+bool fastcgi_ng_stream_nap(fastcgi_ng_task_t *task, uint64_t until_us);
 /* How much of the request has left by now. */
 void fastcgi_ng_stream_look(fastcgi_ng_task_t *task);
 /* The request is over. */
@@ -995,6 +1009,11 @@ bool fastcgi_ng_bell_open(fastcgi_ng_bell_t *bell);
 void fastcgi_ng_bell_ring(const fastcgi_ng_bell_t *bell);
 void fastcgi_ng_bell_quiet(const fastcgi_ng_bell_t *bell);
 void fastcgi_ng_bell_close(fastcgi_ng_bell_t *bell);
+/* Whether there are naps. */
+bool fastcgi_ng_nap_works(void);
+/* Until fastcgi_ng_nap_end(), but no longer than |us|; false: so long. */
+bool fastcgi_ng_nap(fastcgi_ng_nap_t *nap, uint64_t us);
+void fastcgi_ng_nap_end(fastcgi_ng_nap_t *nap);
 /* Sleeps until |bell| rings, the client leaves or |ms| have passed.  False:
    the client has left. */
 bool fastcgi_ng_bell_wait(const fastcgi_ng_bell_t *bell,

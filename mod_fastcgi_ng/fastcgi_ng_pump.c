@@ -231,7 +231,9 @@ static void wait_for(fastcgi_ng_task_t *task)
     wait.write = wants_write(task);
     wait.client = !task->body.fin && task->body.waits && !task->write_failed;
     wait.until_us = deadline(task, &clients_fault);
-    fastcgi_ng_io_wait(task, &wait);
+    if (!fastcgi_ng_stream_nap(task, wait.until_us)) {
+        fastcgi_ng_io_wait(task, &wait);
+    }
     if (wait.readable) {
         fastcgi_ng_mux_read(task);
     }

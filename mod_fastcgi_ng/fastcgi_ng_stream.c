@@ -28,13 +28,12 @@ fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *b)
 void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
                            fastcgi_ng_stream_t *stream)
 {
-    fastcgi_ng_bell_t bell = stream->bell;
+    const apr_size_t lasting = offsetof(fastcgi_ng_stream_t, next);
 
     fastcgi_ng_held_free(&stream->held);
     free(stream->complaints);
-    memset(stream, 0, sizeof(*stream));
+    memset((char *)stream + lasting, 0, sizeof(*stream) - lasting);
     fastcgi_ng_held_init(&stream->held);
-    stream->bell = bell;
     stream->next = b->spare;
     b->spare = stream;
     if (b->shared == NULL) {
@@ -53,6 +52,16 @@ void fastcgi_ng_stream_free(fastcgi_ng_backend_t *b)
     }
 }
 
+static void rouse(fastcgi_ng_stream_t *stream, bool naps)
+{
+    if (naps) {
+        fastcgi_ng_nap_end(&stream->nap);
+    }
+    else {
+        fastcgi_ng_bell_ring(&stream->bell);
+    }
+}
+
 void fastcgi_ng_stream_wake(fastcgi_ng_backend_t *b,
                             fastcgi_ng_stream_t *stream)
 {
@@ -63,10 +72,11 @@ void fastcgi_ng_stream_wake(fastcgi_ng_backend_t *b,
     }
     stream->sleeps = false;
     if (chime != NULL && chime->n < FASTCGI_NG_CHIME) {
-        chime->bell[chime->n++] = stream->bell;
+        chime->sleeper[chime->n].stream = stream;
+        chime->sleeper[chime->n++].naps = stream->naps;
     }
     else {
-        fastcgi_ng_bell_ring(&stream->bell);
+        rouse(stream, stream->naps);
     }
 }
 
@@ -89,7 +99,7 @@ void fastcgi_ng_unlock(fastcgi_ng_backend_t *b, fastcgi_ng_chime_t *chime)
     atomic_fetch_add(&b->ringing, 1);
     apr_thread_mutex_unlock(b->mutex);
     for (i = 0; i < chime->n; i++) {
-        fastcgi_ng_bell_ring(&chime->bell[i]);
+        rouse(chime->sleeper[i].stream, chime->sleeper[i].naps);
     }
     atomic_fetch_sub(&b->ringing, 1);
 }
@@ -225,8 +235,12 @@ static void take(fastcgi_ng_task_t *task, taken_t *got)
     got->anything = got->blocks != NULL || file > 0 || got->last
                     || got->complaints != NULL
                     || (got->whole && !task->stdout_ended);
+    task->lingered = task->lingered && !got->anything;
     stream->sleeps = !got->anything && !task->unflushed;
     task->read_fd = fastcgi_ng_mux_reads(stream);
+    stream->naps = fastcgi_ng_nap_works() && task->read_fd < 0
+                   && !task->lingered
+                   && (task->body.fin || !task->body.waits);
     stream->hungry = !task->body.fin || !fastcgi_ng_data_fin(task->data);
     fastcgi_ng_unlock(task->backend, &chime);
 }
@@ -311,6 +325,20 @@ static void mark_first_byte(fastcgi_ng_task_t *task, uint64_t at)
         task->first_byte_us = at;
         fastcgi_ng_backend_answered(task);
     }
+}
+
+bool fastcgi_ng_stream_nap(fastcgi_ng_task_t *task, uint64_t until_us)
+{
+    uint64_t now = fastcgi_ng_now();
+
+    if (task->stream == NULL || !task->stream->naps || now >= until_us) {
+        return false;
+    }
+    task->lingered
+        = !fastcgi_ng_nap(&task->stream->nap,
+                          until_us - now < FASTCGI_NG_LINGER_US
+                          ? until_us - now : FASTCGI_NG_LINGER_US);
+    return true;
 }
 
 bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Sleeping and waking: a bell is a descriptor that one thread or process rings
- * and another polls, together with the client or with idle connections.
+ * and another polls, together with the client or with idle connections; a nap
+ * is a sleep from which only another thread wakes, or the time.
  */
 #include "fastcgi_ng.h"
 
@@ -11,7 +12,9 @@
 #include <poll.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/futex.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #endif
 
 #ifndef POLLRDHUP
@@ -93,6 +96,58 @@ bool fastcgi_ng_bell_wait(const fastcgi_ng_bell_t *bell,
     poll(pfd, 2, bell->in >= 0 || ms < NO_BELL_MS ? ms : NO_BELL_MS);
     return !fastcgi_ng_io_client_gone(task);
 }
+
+/* ---------------------------------------------------------------- naps --- */
+
+#ifdef __linux__
+
+/* Conditions take more calls for each nap, and APR's follow a clock that may
+   be set. */
+
+bool fastcgi_ng_nap_works(void)
+{
+    return true;
+}
+
+bool fastcgi_ng_nap(fastcgi_ng_nap_t *nap, uint64_t us)
+{
+    struct timespec most = { (time_t)(us / 1000000),
+                             (long)(us % 1000000) * 1000 };
+    long rc = 0;
+
+    while (atomic_exchange(&nap->over, 0) == 0) {
+        if (rc < 0 && errno == ETIMEDOUT) {
+            return false;
+        }
+        rc = syscall(SYS_futex, &nap->over, FUTEX_WAIT_PRIVATE, 0, &most, NULL,
+                     0);
+    }
+    return true;
+}
+
+void fastcgi_ng_nap_end(fastcgi_ng_nap_t *nap)
+{
+    atomic_store(&nap->over, 1);
+    syscall(SYS_futex, &nap->over, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+#else
+
+bool fastcgi_ng_nap_works(void)
+{
+    return false;
+}
+
+bool fastcgi_ng_nap(fastcgi_ng_nap_t *nap, uint64_t us)
+{
+    return false;
+}
+
+void fastcgi_ng_nap_end(fastcgi_ng_nap_t *nap)
+{
+}
+
+#endif
 
 /* -------------------------------------------------- threads that watch --- */
 
