@@ -227,6 +227,9 @@ typedef struct fastcgi_ng_conn_t {
                                            mux thread, if it must be */
     unsigned nstreams;
     unsigned over;     /* of these, gone; the pool is still to be told */
+    unsigned overruns; /* of these, with more than |stream_buffer|: it is not
+                          read meanwhile */
+    uint64_t patience_us; /* but then */
     bool full;         /* the application's socket; poll() tells */
     bool deaf;         /* it takes nothing any more; reading tells why */
     bool silent;       /* a request timed out, and nothing came meanwhile */
@@ -245,16 +248,27 @@ typedef struct fastcgi_ng_block_t {
     char data[];
 } fastcgi_ng_block_t;
 
+/* Large blocks that are used again: from malloc() each would be new pages. */
+typedef struct fastcgi_ng_kept_t {
+    fastcgi_ng_block_t *first;
+    unsigned n;
+} fastcgi_ng_kept_t;
+
 /* fastcgi_ng_held.c */
 typedef struct fastcgi_ng_held_t {
+    fastcgi_ng_kept_t *kept; /* of all of a backend */
     fastcgi_ng_block_t *first, *last;
     int fd;        /* of a temporary file, or -1 */
     off_t in, out; /* what it holds: from |out| to |in| */
 } fastcgi_ng_held_t;
 
-void fastcgi_ng_held_init(fastcgi_ng_held_t *held);
+void fastcgi_ng_held_init(fastcgi_ng_held_t *held, fastcgi_ng_kept_t *kept);
 void fastcgi_ng_held_free(fastcgi_ng_held_t *held);
 void fastcgi_ng_blocks_free(fastcgi_ng_block_t *block);
+/* The same with the mutex held, but for those that are kept. */
+void fastcgi_ng_blocks_keep(fastcgi_ng_kept_t *kept,
+                            fastcgi_ng_block_t *block);
+void fastcgi_ng_kept_free(fastcgi_ng_kept_t *kept);
 /* The file holds something: what comes now goes there as well. */
 bool fastcgi_ng_held_spills(const fastcgi_ng_held_t *held);
 /* Copies the bytes to memory or (|spill|) the file. */
@@ -308,6 +322,8 @@ typedef struct fastcgi_ng_stream_t {
     bool sleeps;              /* its thread waits for the bell */
     bool naps;                /* or, for a moment, takes a nap */
     bool hungry;              /* it has more to send */
+    bool overrun;             /* its thread does not take what comes */
+    bool spills;              /* more goes to the file */
     bool started, answered;   /* as of a request */
     bool reused;              /* the connection had answered before */
     bool whole;               /* STDOUT has ended */
@@ -716,6 +732,7 @@ struct fastcgi_ng_backend_t {
     fastcgi_ng_conn_t *idle;
     fastcgi_ng_conn_t *shared; /* those that requests share */
     fastcgi_ng_stream_t *spare;
+    fastcgi_ng_kept_t kept;
     fastcgi_ng_chime_t *chime; /* of who holds it; NULL: bells ring at once */
     atomic_uint ringing;       /* threads that ring without it: none of these
                                   bells is closed meanwhile */
@@ -845,6 +862,11 @@ void fastcgi_ng_mux_read(fastcgi_ng_task_t *task);
 bool fastcgi_ng_mux_write(fastcgi_ng_conn_t *conn);
 void fastcgi_ng_mux_read_conn(fastcgi_ng_conn_t *conn, char *buf);
 bool fastcgi_ng_mux_settle(fastcgi_ng_conn_t *conn, uint64_t now);
+/* With the mutex held: the thread of |stream| has taken what was there. */
+void fastcgi_ng_mux_took(fastcgi_ng_stream_t *stream);
+/* With the mutex held: whether |conn| is not read now, for a stream whose
+   thread does not take what comes.  Ends that when its time is up. */
+bool fastcgi_ng_mux_pauses(fastcgi_ng_conn_t *conn, uint64_t now);
 
 /* fastcgi_ng_mux_thread.c: the thread that reads where no request's does. */
 apr_status_t fastcgi_ng_mux_start(fastcgi_ng_child_t *child);

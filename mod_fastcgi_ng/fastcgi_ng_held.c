@@ -15,10 +15,12 @@
 
 #define SMALL 2048
 #define LARGE 16384
+#define KEPT 64 /* large ones */
 
-void fastcgi_ng_held_init(fastcgi_ng_held_t *held)
+void fastcgi_ng_held_init(fastcgi_ng_held_t *held, fastcgi_ng_kept_t *kept)
 {
     memset(held, 0, sizeof(*held));
+    held->kept = kept;
     held->fd = -1;
 }
 
@@ -28,7 +30,7 @@ void fastcgi_ng_held_free(fastcgi_ng_held_t *held)
     if (held->fd >= 0) {
         close(held->fd);
     }
-    fastcgi_ng_held_init(held);
+    fastcgi_ng_held_init(held, held->kept);
 }
 
 void fastcgi_ng_blocks_free(fastcgi_ng_block_t *block)
@@ -41,11 +43,43 @@ void fastcgi_ng_blocks_free(fastcgi_ng_block_t *block)
     }
 }
 
+void fastcgi_ng_blocks_keep(fastcgi_ng_kept_t *kept,
+                            fastcgi_ng_block_t *block)
+{
+    while (block != NULL) {
+        fastcgi_ng_block_t *next = block->next;
+
+        if (block->size == LARGE && kept->n < KEPT) {
+            block->next = kept->first;
+            kept->first = block;
+            kept->n++;
+        }
+        else {
+            free(block);
+        }
+        block = next;
+    }
+}
+
+void fastcgi_ng_kept_free(fastcgi_ng_kept_t *kept)
+{
+    fastcgi_ng_blocks_free(kept->first);
+    kept->first = NULL;
+    kept->n = 0;
+}
+
 static fastcgi_ng_block_t *add_block(fastcgi_ng_held_t *held, apr_size_t len)
 {
     apr_size_t size = len <= SMALL && held->last == NULL ? SMALL : LARGE;
-    fastcgi_ng_block_t *block = malloc(sizeof(*block) + size);
+    fastcgi_ng_block_t *block = held->kept->first;
 
+    if (size == LARGE && block != NULL) {
+        held->kept->first = block->next;
+        held->kept->n--;
+    }
+    else {
+        block = malloc(sizeof(*block) + size);
+    }
     if (block == NULL) {
         return NULL;
     }

@@ -17,6 +17,7 @@
 #include "fastcgi_ng.h"
 
 #define COMPLAINTS_MAX 65536 /* STDERR that waits to be logged */
+#define PATIENCE_US 20000    /* for a stream whose thread takes nothing */
 
 /* --------------------------------------------------------- connections --- */
 
@@ -117,6 +118,8 @@ static void enter(fastcgi_ng_stream_t *stream, fastcgi_ng_conn_t *conn)
     conn->streams = stream;
 }
 
+static void calm(fastcgi_ng_stream_t *stream);
+
 /* Off its connection; the pool is not told yet. */
 static void detach(fastcgi_ng_stream_t *stream, uint64_t now)
 {
@@ -126,6 +129,7 @@ static void detach(fastcgi_ng_stream_t *stream, uint64_t now)
     stream->answered = stream->answered
                        || fcng_request_answered(stream->request);
     stream->sent = fcng_request_sent(stream->request);
+    calm(stream);
     fcng_conn_expire(conn->fcgi, now);
     fcng_request_release(stream->request); /* before its end, a cancel */
     stream->request = NULL;
@@ -153,7 +157,7 @@ static void elect(fastcgi_ng_conn_t *conn)
 {
     fastcgi_ng_stream_t *stream, *chosen = NULL;
 
-    if (conn->reader != NULL) {
+    if (conn->reader != NULL || conn->overruns > 0) {
         return;
     }
     for (stream = conn->streams; stream != NULL; stream = stream->next) {
@@ -174,14 +178,88 @@ int fastcgi_ng_mux_reads(fastcgi_ng_stream_t *stream)
     if (conn == NULL) {
         return -1;
     }
-    if (stream->sleeps && conn->reader == NULL) {
+    if (conn->overruns > 0) {
+        conn->reader = conn->reader == stream ? NULL : conn->reader;
+    }
+    else if (stream->sleeps && conn->reader == NULL) {
         conn->reader = stream;
     }
     else if (!stream->sleeps && conn->reader == stream) {
         conn->reader = NULL;
         elect(conn);
     }
-    return conn->reader == stream ? conn->fd : -1;
+    return conn->reader == stream && conn->overruns == 0 ? conn->fd : -1;
+}
+
+/* ------------------------------------------------------------ overruns --- */
+
+/*
+ * The connection is not read for a moment, so that threads which only want
+ * the processor get it before a file is needed.  A client that is slow costs
+ * the others that moment, each time it has taken what was kept for it.
+ */
+
+/* It is read again, by the mux thread where nobody waits. */
+static void resume(fastcgi_ng_conn_t *conn)
+{
+    elect(conn);
+    if (conn->reader == NULL) {
+        fastcgi_ng_mux_wake(conn->backend->child);
+    }
+}
+
+static void calm(fastcgi_ng_stream_t *stream)
+{
+    if (stream->overrun) {
+        stream->overrun = false;
+        if (--stream->conn->overruns == 0) {
+            resume(stream->conn);
+        }
+    }
+}
+
+static void on_overrun(fastcgi_ng_stream_t *stream, uint64_t now)
+{
+    fastcgi_ng_conn_t *conn = stream->conn;
+
+    if (stream->overrun || stream->spills) {
+        return;
+    }
+    stream->overrun = true;
+    if (conn->overruns++ == 0) {
+        conn->patience_us = now + PATIENCE_US;
+    }
+}
+
+void fastcgi_ng_mux_took(fastcgi_ng_stream_t *stream)
+{
+    const fcng_pool_options *o
+        = fcng_pool_get_options(stream->conn->backend->pool);
+
+    if (fcng_request_held(stream->request) <= o->stream_buffer / 2
+        && !fastcgi_ng_held_spills(&stream->held)) {
+        stream->spills = false;
+        calm(stream);
+    }
+}
+
+bool fastcgi_ng_mux_pauses(fastcgi_ng_conn_t *conn, uint64_t now)
+{
+    fastcgi_ng_stream_t *stream;
+
+    if (conn->overruns == 0) {
+        return false;
+    }
+    if (now < conn->patience_us) {
+        return true;
+    }
+    for (stream = conn->streams; stream != NULL; stream = stream->next) {
+        stream->spills = stream->spills || stream->overrun;
+        stream->overrun = false;
+    }
+    conn->overruns = 0;
+    elect(conn);
+    return false;
 }
 
 int fastcgi_ng_mux_begin(fastcgi_ng_task_t *task, fastcgi_ng_conn_t *conn,
@@ -309,10 +387,7 @@ static void give_up(fastcgi_ng_stream_t *stream, apr_status_t rv,
 static void on_stdout(fastcgi_ng_stream_t *stream, fcng_str bytes,
                       uint64_t now)
 {
-    uint64_t most
-        = fcng_pool_get_options(stream->conn->backend->pool)->stream_buffer;
-    bool spill = fastcgi_ng_held_spills(&stream->held)
-                 || (most > 0 && fcng_request_held(stream->request) > most);
+    bool spill = fastcgi_ng_held_spills(&stream->held) || stream->spills;
     apr_status_t rv = fastcgi_ng_held_add(&stream->held, bytes, spill);
 
     if (rv != APR_SUCCESS) {
@@ -345,7 +420,11 @@ static void on_event(fastcgi_ng_conn_t *conn, const fcng_event *event,
 {
     fastcgi_ng_stream_t *stream = event->user;
 
-    if (event->request == NULL || event->type == FCNG_EV_OVERRUN) {
+    if (event->request == NULL) {
+        return;
+    }
+    if (event->type == FCNG_EV_OVERRUN) {
+        on_overrun(stream, now);
         return;
     }
     if (event->type != FCNG_EV_FAILED) {

@@ -36,7 +36,8 @@ static void ready(fastcgi_ng_backend_t *b, fastcgi_ng_conn_t *suspect,
 
     fastcgi_ng_lock(b, &chime);
     conn = find(b, suspect);
-    read = read && conn != NULL && conn->reader == NULL;
+    read = read && conn != NULL && conn->reader == NULL
+           && conn->overruns == 0;
     if (conn != NULL && write) {
         conn->full = false;
         read = fastcgi_ng_mux_write(conn) && (read || conn->deaf);
@@ -87,15 +88,18 @@ static uint64_t watch_shared(fastcgi_ng_backend_t *b,
     for (conn = b->shared; conn != NULL; conn = conn->next) {
         uint64_t at = fcng_conn_deadline(conn->fcgi);
 
+        bool pauses = fastcgi_ng_mux_pauses(conn, now);
+        bool reads = !pauses && conn->reader == NULL;
+
         next = at < next ? at : next;
-        if (conn->reader != NULL) {
-            next = now + LOOK_US < next ? now + LOOK_US : next;
+        if (!reads) {
+            at = pauses ? conn->patience_us : now + LOOK_US;
+            next = at < next ? at : next;
             if (!conn->full) {
                 continue;
             }
         }
-        if (!fastcgi_ng_watch_add(watch, conn, conn->reader == NULL,
-                                  conn->full)) {
+        if (!fastcgi_ng_watch_add(watch, conn, reads, conn->full)) {
             fastcgi_ng_mux_read_conn(conn, b->child->mux->buf);
             next = now + 1000;
             break; /* no memory: one by one */

@@ -19,7 +19,7 @@ fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *b)
     }
     stream = calloc(1, sizeof(*stream));
     if (stream != NULL) {
-        fastcgi_ng_held_init(&stream->held);
+        fastcgi_ng_held_init(&stream->held, &b->kept);
         fastcgi_ng_bell_open(&stream->bell); /* else it looks all the time */
     }
     return stream;
@@ -33,7 +33,7 @@ void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
     fastcgi_ng_held_free(&stream->held);
     free(stream->complaints);
     memset((char *)stream + lasting, 0, sizeof(*stream) - lasting);
-    fastcgi_ng_held_init(&stream->held);
+    fastcgi_ng_held_init(&stream->held, &b->kept);
     stream->next = b->spare;
     b->spare = stream;
     if (b->shared == NULL) {
@@ -43,6 +43,7 @@ void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
 
 void fastcgi_ng_stream_free(fastcgi_ng_backend_t *b)
 {
+    fastcgi_ng_kept_free(&b->kept);
     while (b->spare != NULL) {
         fastcgi_ng_stream_t *stream = b->spare;
 
@@ -216,8 +217,12 @@ static void take(fastcgi_ng_task_t *task, taken_t *got)
     memset(got, 0, sizeof(*got));
     fastcgi_ng_lock(task->backend, &chime);
     look(task);
+    /* What was taken before has been passed on. */
+    fastcgi_ng_blocks_keep(&task->backend->kept, task->blocks);
+    task->blocks = NULL;
     if (task->taken > 0 && stream->request != NULL) {
         fcng_request_consumed(stream->request, task->taken);
+        fastcgi_ng_mux_took(stream);
     }
     task->taken = 0;
     got->blocks = fastcgi_ng_held_take(&stream->held);
@@ -284,6 +289,9 @@ static void pass_file(fastcgi_ng_task_t *task, const taken_t *got)
     }
     lock(task);
     fastcgi_ng_held_took(&stream->held, got->file);
+    if (stream->request != NULL) {
+        fastcgi_ng_mux_took(stream);
+    }
     unlock(task);
     if (!got->last && task->error == FCNG_OK) {
         fastcgi_ng_reply_pass(task, false);
@@ -345,9 +353,6 @@ bool fastcgi_ng_stream_pull(fastcgi_ng_task_t *task)
 {
     taken_t got;
 
-    /* What was taken before has been passed on. */
-    fastcgi_ng_blocks_free(task->blocks);
-    task->blocks = NULL;
     take(task, &got);
     if (!got.anything) {
         if (task->unflushed) {
