@@ -6,6 +6,10 @@
  */
 #include "fastcgi_ng.h"
 
+/* Longer than most applications take: of many requests that began together all
+   would wake up, to poll, when their answers are about to come. */
+#define NAP_US 200000
+
 /* ------------------------------------------------- with the mutex held --- */
 
 fastcgi_ng_stream_t *fastcgi_ng_stream_new(fastcgi_ng_backend_t *b)
@@ -344,8 +348,7 @@ bool fastcgi_ng_stream_nap(fastcgi_ng_task_t *task, uint64_t until_us)
     }
     task->lingered
         = !fastcgi_ng_nap(&task->stream->nap,
-                          until_us - now < FASTCGI_NG_LINGER_US
-                          ? until_us - now : FASTCGI_NG_LINGER_US);
+                          until_us - now < NAP_US ? until_us - now : NAP_US);
     return true;
 }
 
