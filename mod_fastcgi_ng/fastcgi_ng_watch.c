@@ -116,8 +116,8 @@ bool fastcgi_ng_nap(fastcgi_ng_nap_t *nap, uint64_t us)
     long rc = 0;
 
     while (atomic_exchange(&nap->over, 0) == 0) {
-        if (rc < 0 && errno == ETIMEDOUT) {
-            return false;
+        if (rc < 0 && errno != EAGAIN && errno != EINTR) {
+            return false; /* the time, or there are no naps here */
         }
         rc = syscall(SYS_futex, &nap->over, FUTEX_WAIT_PRIVATE, 0, &most, NULL,
                      0);
