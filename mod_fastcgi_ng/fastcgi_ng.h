@@ -312,11 +312,11 @@ typedef struct fastcgi_ng_chime_t {
 typedef struct fastcgi_ng_stream_t {
     fastcgi_ng_bell_t bell;
     fastcgi_ng_nap_t nap;
+    fastcgi_ng_held_t held;   /* STDOUT */
     /* What is above lasts from one request to the next. */
     struct fastcgi_ng_stream_t *next, *prev; /* on its connection */
     fastcgi_ng_conn_t *conn;  /* NULL: it has left it */
     fcng_request *request;    /* NULL likewise */
-    fastcgi_ng_held_t held;   /* STDOUT */
     char *complaints;         /* STDERR */
     apr_size_t complaints_len;
     bool sleeps;              /* its thread waits for the bell */

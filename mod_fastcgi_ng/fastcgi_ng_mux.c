@@ -129,11 +129,9 @@ static void detach(fastcgi_ng_stream_t *stream, uint64_t now)
     stream->answered = stream->answered
                        || fcng_request_answered(stream->request);
     stream->sent = fcng_request_sent(stream->request);
-    calm(stream);
     fcng_conn_expire(conn->fcgi, now);
     fcng_request_release(stream->request); /* before its end, a cancel */
     stream->request = NULL;
-    stream->conn = NULL;
     if (stream->prev != NULL) {
         stream->prev->next = stream->next;
     }
@@ -146,6 +144,8 @@ static void detach(fastcgi_ng_stream_t *stream, uint64_t now)
     if (conn->reader == stream) {
         conn->reader = NULL;
     }
+    calm(stream);
+    stream->conn = NULL;
     conn->over++;
 }
 
@@ -188,7 +188,7 @@ int fastcgi_ng_mux_reads(fastcgi_ng_stream_t *stream)
         conn->reader = NULL;
         elect(conn);
     }
-    return conn->reader == stream && conn->overruns == 0 ? conn->fd : -1;
+    return conn->reader == stream ? conn->fd : -1;
 }
 
 /* ------------------------------------------------------------ overruns --- */
@@ -387,13 +387,13 @@ static void give_up(fastcgi_ng_stream_t *stream, apr_status_t rv,
 static void on_stdout(fastcgi_ng_stream_t *stream, fcng_str bytes,
                       uint64_t now)
 {
-    bool spill = fastcgi_ng_held_spills(&stream->held) || stream->spills;
-    apr_status_t rv = fastcgi_ng_held_add(&stream->held, bytes, spill);
+    apr_status_t rv = fastcgi_ng_held_add(&stream->held, bytes,
+                                          stream->spills);
 
     if (rv != APR_SUCCESS) {
         give_up(stream, rv, now);
     }
-    else if (spill) {
+    else if (stream->spills) {
         fcng_request_consumed(stream->request, bytes.len);
     }
 }

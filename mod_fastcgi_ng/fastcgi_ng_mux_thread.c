@@ -87,7 +87,6 @@ static uint64_t watch_shared(fastcgi_ng_backend_t *b,
     }
     for (conn = b->shared; conn != NULL; conn = conn->next) {
         uint64_t at = fcng_conn_deadline(conn->fcgi);
-
         bool pauses = fastcgi_ng_mux_pauses(conn, now);
         bool reads = !pauses && conn->reader == NULL;
 

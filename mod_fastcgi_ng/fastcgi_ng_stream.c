@@ -37,7 +37,6 @@ void fastcgi_ng_stream_del(fastcgi_ng_backend_t *b,
     fastcgi_ng_held_free(&stream->held);
     free(stream->complaints);
     memset((char *)stream + lasting, 0, sizeof(*stream) - lasting);
-    fastcgi_ng_held_init(&stream->held, &b->kept);
     stream->next = b->spare;
     b->spare = stream;
     if (b->shared == NULL) {
