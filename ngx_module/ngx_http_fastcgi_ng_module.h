@@ -771,6 +771,8 @@ ssize_t ngx_http_fastcgi_ng_send(ngx_connection_t *c, u_char *buf,
     size_t size);
 ngx_int_t ngx_http_fastcgi_ng_submit(ngx_http_fastcgi_ng_stream_t *st,
     ngx_buf_t *params);
+ngx_int_t ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st,
+    ngx_chain_t *in);
 ngx_int_t ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
     ngx_buf_t *params);
 ngx_chain_t *ngx_http_fastcgi_ng_send_chain(ngx_connection_t *c,
@@ -802,7 +804,6 @@ void ngx_http_fastcgi_ng_mux_attach(ngx_http_fastcgi_ng_link_t *link,
 void ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st);
 void ngx_http_fastcgi_ng_mux_detach(ngx_http_fastcgi_ng_link_t *link,
     ngx_http_fastcgi_ng_stream_t *st, fcng_request *fcng, ngx_uint_t drain);
-void ngx_http_fastcgi_ng_mux_start(ngx_http_fastcgi_ng_link_t *link);
 ngx_int_t ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_write_handler(ngx_http_fastcgi_ng_link_t *link);
 void ngx_http_fastcgi_ng_mux_evict(ngx_http_fastcgi_ng_link_t *link);

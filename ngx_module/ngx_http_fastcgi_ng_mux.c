@@ -461,38 +461,6 @@ ngx_http_fastcgi_ng_mux_sent(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
-static void
-ngx_http_fastcgi_ng_mux_deafen(ngx_http_fastcgi_ng_link_t *link)
-{
-    ngx_event_t  *rev;
-
-    rev = link->connection->read;
-
-    /* what it has answered so far is read first */
-    link->mux->deaf = 1;
-    rev->ready = 1;
-    ngx_post_event(rev, &ngx_posted_events);
-}
-
-
-/*
- * An application that has nothing to do gets its first request at once: it
- * wakes up while the others of this turn are parsed.  The rest is done when
- * they are written.
- */
-
-void
-ngx_http_fastcgi_ng_mux_start(ngx_http_fastcgi_ng_link_t *link)
-{
-    if (fcng_conn_active(link->fcng) == 1
-        && ngx_http_fastcgi_ng_link_write(link, link->connection->log)
-           == NGX_ERROR)
-    {
-        ngx_http_fastcgi_ng_mux_deafen(link);
-    }
-}
-
-
 /* Writes what there is.  NGX_ERROR: the link is of no more use for that. */
 
 ngx_int_t
@@ -523,7 +491,10 @@ ngx_http_fastcgi_ng_mux_write(ngx_http_fastcgi_ng_link_t *link)
     }
 
     if (rc == NGX_ERROR) {
-        ngx_http_fastcgi_ng_mux_deafen(link);
+        /* what it has answered so far is read first */
+        mux->deaf = 1;
+        link->connection->read->ready = 1;
+        ngx_post_event(link->connection->read, &ngx_posted_events);
     }
 
     if (rc != NGX_AGAIN) {

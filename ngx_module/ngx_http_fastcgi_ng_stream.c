@@ -24,6 +24,11 @@
 #include "ngx_http_fastcgi_ng_module.h"
 
 
+/* A body that the core takes in one go: a record of STDIN, a few buffers. */
+#define NGX_HTTP_FASTCGI_NG_SMALL_BODY  16384
+#define NGX_HTTP_FASTCGI_NG_SMALL_BUFS  4
+
+
 static void ngx_http_fastcgi_ng_reap_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_timer_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_kick_handler(ngx_event_t *ev);
@@ -403,22 +408,48 @@ ngx_http_fastcgi_ng_stream_wake_write(ngx_http_fastcgi_ng_stream_t *st)
 }
 
 
+/* nginx has all of the body in memory, and there is little of it. */
+
+static ngx_uint_t
+ngx_http_fastcgi_ng_small_body(ngx_http_fastcgi_ng_stream_t *st)
+{
+    ngx_uint_t    n;
+    ngx_chain_t  *cl;
+
+    if (st->ctx->stdin_length > NGX_HTTP_FASTCGI_NG_SMALL_BODY) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (cl = st->request->upstream->request_bufs->next; cl; cl = cl->next) {
+        if (cl->buf->in_file || ++n > NGX_HTTP_FASTCGI_NG_SMALL_BUFS) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /*
  * Whether the request is written by kick_handler() and not by nginx, which
  * first asks the descriptor for SO_ERROR and then goes through two chains of
  * buffers.  peer.get answers NGX_AGAIN then, and nginx waits for a connection.
  * What this takes for granted of ngx_http_upstream_connect() and
- * ngx_http_upstream_send_request() is so in 1.22.0 to 1.31.5; a body goes
- * nginx's way.
+ * ngx_http_upstream_send_request() is so in 1.22.0 to 1.31.5.  A body goes
+ * nginx's way, but for a small one on a shared link: it leaves with the other
+ * requests of its turn.
  */
 
 static ngx_inline ngx_uint_t
 ngx_http_fastcgi_ng_starts_early(ngx_http_fastcgi_ng_stream_t *st)
 {
 #if (nginx_version >= 1022000 && nginx_version <= 1031999)
-    return !ngx_http_fastcgi_ng_late && st->ctx->stdin_length == 0
+    return !ngx_http_fastcgi_ng_late && st->ctx->data == NULL
            && !st->request->request_body_no_buffering
-           && st->request->upstream->request_bufs->next == NULL;
+           && (st->ctx->stdin_length == 0
+               || (st->shared && ngx_http_fastcgi_ng_small_body(st)));
 #else
     return 0;
 #endif
@@ -646,10 +677,12 @@ ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_int_t          rc;
     ngx_buf_t         *params;
+    ngx_chain_t       *request;
     ngx_connection_t  *c;
 
     c = &st->connection;
-    params = st->request->upstream->request_bufs->buf;
+    request = st->request->upstream->request_bufs;
+    params = request->buf;
 
     c->log->action = "sending request to upstream";
 
@@ -660,9 +693,12 @@ ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
     }
 
     if (st->shared) {
-        c->sent += params->last - params->start;
+        if (ngx_http_fastcgi_ng_offer(st, request->next) != NGX_OK) {
+            return NGX_ABORT;
+        }
+
+        c->sent += params->last - params->start + st->ctx->stdin_length;
         st->early = 1;
-        ngx_http_fastcgi_ng_mux_start(st->link);
         return NGX_OK;
     }
 
@@ -672,7 +708,7 @@ ngx_http_fastcgi_ng_write_request(ngx_http_fastcgi_ng_stream_t *st)
 
 /*
  * What ngx_http_upstream_send_request() does, as far as it concerns a request
- * without a body.
+ * that starts early.
  */
 
 static void

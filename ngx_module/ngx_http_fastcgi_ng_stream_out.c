@@ -149,7 +149,9 @@ ngx_http_fastcgi_ng_offer_bytes(ngx_http_fastcgi_ng_stream_t *st, u_char *pos,
 }
 
 
-static ngx_int_t
+/* As much of the body as the core takes. */
+
+ngx_int_t
 ngx_http_fastcgi_ng_offer(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in)
 {
     int         rc;
