@@ -318,21 +318,27 @@ sub has_open {
     return scalar grep { (readlink($_) // '') eq $what } glob "/proc/$pid/fd/*";
 }
 
+# Whether a worker that has been forked serves.
+sub is_up { 1 }
+
 sub baseline {
     my ($self) = @_;
     $self->{baseline} = {};
     # A process that is there has not opened what it needs yet.
     sleep 1 if $ENV{FCNG_VALGRIND};
     # The connection of the request that found it ready may still be open.
+    my $before = '';
     wait_until(3, sub {
-        my $sockets = 0;
+        my ($seen, $up) = ('', 1);
         for my $pid ($self->workers) {
+            $up &&= $self->is_up($pid);
             my $files = $self->{baseline}{$pid} = open_files($pid);
-            $sockets += ($files->{socket} // 0);
+            $seen .= join ' ', $pid, map { "$_ $files->{$_}" }
+                sort keys %$files;
         }
-        my $before = $self->{sockets_seen};
-        $self->{sockets_seen} = $sockets;
-        return defined $before && $before == $sockets;
+        my $is_same = $seen eq $before;
+        $before = $seen;
+        return $up && $is_same;
     });
 }
 

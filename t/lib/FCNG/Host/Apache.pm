@@ -94,6 +94,9 @@ sub workers {
     return $self->single ? $self->{pid} : $self->SUPER::workers;
 }
 
+# It has opened what it needs before it waits for events.
+sub is_up { FCNG::Host::has_open($_[1], 'anon_inode:[eventpoll]') }
+
 sub launch {
     my ($self) = @_;
     return $self->SUPER::launch($self->single ? '-X' : '-DFOREGROUND');
