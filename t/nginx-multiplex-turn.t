@@ -2,7 +2,8 @@
 #
 # Requests that share a connection and come in one turn of nginx's event loop
 # leave in one write, with bodies or without: the system's own count of the
-# worker's writes says so.
+# worker's writes says so.  If the connection is closed before that, they go,
+# with their bodies, to another one.
 use strict;
 use warnings;
 use FCNG::App;
@@ -11,7 +12,7 @@ use FCNG::Hosts;
 use FCNG::Util qw(slurp wait_until);
 use Test::More;
 
-use constant CLIENTS => 6;
+my @body = ('a', '', 'bc', '', 'x' x 10_000, '');
 
 sub writes {
     my ($pid) = @_;
@@ -19,7 +20,33 @@ sub writes {
         : die "the system does not count writes\n";
 }
 
-sub is_stopped { slurp("/proc/$_[0]/stat") =~ /^\d+ \(.*\) T /s }
+# What happens while the worker stands still is one turn for it.
+sub in_one_turn {
+    my ($worker, $code) = @_;
+    kill STOP => $worker;
+    ok(wait_until(5, sub {
+        slurp("/proc/$worker/stat") =~ /^\d+ \(.*\) T /s;
+    }), 'the worker stands still');
+    $code->();
+    my $writes = writes($worker);
+    kill CONT => $worker;
+    return $writes;
+}
+
+sub send_all {
+    my ($method, @clients) = @_;
+    $clients[$_]->send(FCNG::HTTP::head($body[$_] eq '' ? 'GET' : $method,
+        '/app/later', length => length $body[$_] || undef) . $body[$_])
+        for 0 .. $#clients;
+}
+
+sub are_answered {
+    my ($what, @clients) = @_;
+    for my $n (0 .. $#clients) {
+        my $r = $clients[$n]->response;
+        is("$r->{status} $r->{body}", "200 $body[$n]", "$what: client $n");
+    }
+}
 
 # A line for the log would be a write, too.
 FCNG::Hosts->each(only => 'nginx', log_level => 'warn', sub {
@@ -27,31 +54,42 @@ FCNG::Hosts->each(only => 'nginx', log_level => 'warn', sub {
     my $app = FCNG::App->new(multiplex => sub {
         my ($r) = @_;
         return $r->text('now') if $r->action eq 'now';
-        $r->at('go', sub { $r->text($r->body) });
+        return $r->at('go', sub { $r->text($r->body) })
+            if $r->action eq 'later';
+        # Has an answer that does not end.
+        $r->queue("Content-Type: text/plain\r\n\r\n");
+        $r->at('cut', sub { $r->conn->close });
     });
     $host->location('/app/', app => $app, pool => { multiplex => 'on' });
+    $host->status_at('/status');
+    $host->server(nginx => "postpone_output 0;\n");
     $host->start;
     my ($worker) = $host->workers;
-    my @clients = map { $host->client } 1 .. CLIENTS;
-    for my $client (@clients) {
-        $client->send(FCNG::HTTP::head('GET', '/app/now', keep => 1));
-        is($client->response->{body}, 'now', 'a client is connected');
-    }
+    my @clients = map { $host->client } @body;
+    $_->request_on('GET', '/app/now') for @clients;
+    $app->forget;
 
-    kill STOP => $worker;
-    ok(wait_until(5, sub { is_stopped($worker) }), 'the worker stands still');
-    my @body = ('', 'a', '', 'bc', '', 'def');
-    $clients[$_]->send(FCNG::HTTP::head($body[$_] eq '' ? 'GET' : 'PUT',
-        '/app/later', length => length $body[$_]) . $body[$_])
-        for 0 .. $#clients;
-    my $before = writes($worker);
-    kill CONT => $worker;
-    ok($app->wait_event('request', count => 2 * CLIENTS), 'all have arrived');
+    my $before = in_one_turn($worker, sub { send_all('PUT', @clients) });
+    ok($app->wait_event('request', count => scalar @body), 'all arrive');
     is(writes($worker) - $before, 1, 'in one write');
-
     $app->open_gate('go');
-    is($clients[$_]->response->{body}, $body[$_], "client $_ is answered")
-        for 0 .. $#clients;
+    are_answered('one write', @clients);
+    is(($app->counts)[0], 1, 'on one connection');
+
+    for my $method (qw(PUT POST)) {
+        # A POST goes where the application has proved to be alive.
+        my $held = $host->client;
+        $held->request_on('GET', '/app/held', part => 1);
+        $app->forget;
+        in_one_turn($worker, sub {
+            send_all($method, @clients);
+            $app->open_gate('cut')->wait_event('close');
+        });
+        are_answered("$method, the connection was cut", @clients);
+        $held->close;
+        $app->close_gate('cut');
+    }
     $_->close for @clients;
-    is(($app->counts)[0], 1, 'one connection');
+    is($host->status->{ $app->address }{stale}, 2 * @body,
+        'each had been given the connection that was cut');
 });
