@@ -480,7 +480,8 @@ typedef struct {
     ngx_uint_t                       over;           /* to be released */
     ngx_uint_t                       noverruns;
     ngx_uint_t                       guard;
-    ngx_event_t                      flush;
+    ngx_event_t                      depart;         /* behind the events */
+    ngx_event_t                      flush;          /* or what is posted */
     ngx_event_t                      timer;
 
     ngx_msec_t                       heard;          /* something came */

@@ -2,8 +2,8 @@
 /*
  * A link that several requests share.
  *
- * What is submitted in one turn of the event loop leaves in one writev, from a
- * posted event.  How it is read is in mux_read.c.
+ * What the events of one turn of the event loop submit leaves in one writev
+ * behind them.  How it is read is in mux_read.c.
  *
  * While bytes become events (|guard|), streams may leave, but the link stays:
  * what follows from that is done in mux_settle(), the only place that gives
@@ -36,6 +36,7 @@ typedef struct {
 } ngx_http_fastcgi_ng_orphan_t;
 
 
+static void ngx_http_fastcgi_ng_mux_unpost(ngx_http_fastcgi_ng_mux_t *mux);
 static void ngx_http_fastcgi_ng_mux_flush_handler(ngx_event_t *ev);
 static void ngx_http_fastcgi_ng_mux_timer_handler(ngx_event_t *ev);
 
@@ -66,6 +67,8 @@ ngx_http_fastcgi_ng_mux_create(ngx_http_fastcgi_ng_link_t *link)
     mux->flush.log = ngx_cycle->log;
     mux->flush.handler = ngx_http_fastcgi_ng_mux_flush_handler;
 
+    mux->depart = mux->flush;
+
     mux->timer.data = link->connection;
     mux->timer.log = ngx_cycle->log;
     mux->timer.handler = ngx_http_fastcgi_ng_mux_timer_handler;
@@ -87,9 +90,7 @@ ngx_http_fastcgi_ng_mux_free(ngx_http_fastcgi_ng_link_t *link)
 
     mux = link->mux;
 
-    if (mux->flush.posted) {
-        ngx_delete_posted_event(&mux->flush);
-    }
+    ngx_http_fastcgi_ng_mux_unpost(mux);
 
     if (mux->timer.timer_set) {
         ngx_del_timer(&mux->timer);
@@ -136,7 +137,13 @@ ngx_http_fastcgi_ng_mux_attach(ngx_http_fastcgi_ng_link_t *link,
 }
 
 
-/* The request is submitted. */
+/*
+ * The request is submitted.  Those that events bring leave right behind these,
+ * from the queue of accept() events: posted events pass large responses on, and
+ * these requests would wait for them.  Those that posted events bring (HTTP/2
+ * runs its streams there, an authorizer's answer lets requests go on) leave
+ * behind what was posted before the first of them.
+ */
 
 void
 ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st)
@@ -150,6 +157,7 @@ ngx_http_fastcgi_ng_mux_submitted(ngx_http_fastcgi_ng_stream_t *st)
     st->unsent = 1;
     ngx_queue_insert_tail(&mux->unsent, &st->sending);
 
+    ngx_post_event(&mux->depart, &ngx_posted_accept_events);
     ngx_post_event(&mux->flush, &ngx_posted_events);
 }
 
@@ -562,20 +570,30 @@ ngx_http_fastcgi_ng_mux_push(ngx_http_fastcgi_ng_link_t *link)
 }
 
 
-/*
- * Behind what was posted before the first of these requests was submitted:
- * HTTP/2 runs its streams there.  Not behind all that is posted, for by that
- * large responses are passed on, and these requests would wait for them.
- */
+static void
+ngx_http_fastcgi_ng_mux_unpost(ngx_http_fastcgi_ng_mux_t *mux)
+{
+    if (mux->depart.posted) {
+        ngx_delete_posted_event(&mux->depart);
+    }
+
+    if (mux->flush.posted) {
+        ngx_delete_posted_event(&mux->flush);
+    }
+}
+
 
 static void
 ngx_http_fastcgi_ng_mux_flush_handler(ngx_event_t *ev)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t            *c;
+    ngx_http_fastcgi_ng_link_t  *link;
 
     c = ev->data;
+    link = c->data;
 
-    ngx_http_fastcgi_ng_mux_push(c->data);
+    ngx_http_fastcgi_ng_mux_unpost(link->mux);
+    ngx_http_fastcgi_ng_mux_push(link);
 }
 
 
