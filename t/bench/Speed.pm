@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 
 my @rows = (
     { name => '1k', what => '1 KiB', path => '1024',
-        rounds => $Bench::rounds },
+        rounds => 2 * $Bench::rounds },
     { name => '1k-unannounced', what => '1 KiB, no length',
         path => 'u1024' },
     { name => '16k', what => '16 KiB', path => 16 * 1024 },

@@ -4,9 +4,9 @@
 # make bench: our modules against those that come with the servers, and the
 # bars that they must keep to.  docs/benchmarks.md tells how to read it.
 #
-#   ROUNDS=10     rounds of the 1 KiB comparison (others: half; slow: three at
-#                 most; fair: one); as many again when other processes disturb
-#                 them
+#   ROUNDS=10     rounds of a comparison (1 KiB: more; rows without a bar: half;
+#                 slow: three at most; fair: one); as many again when other
+#                 processes disturb them
 #   SECONDS=1     of one run
 #   REQUESTS=500000   for the growth of memory
 #   ONLY=...      by comma: nginx apache | speed calls slow growth peak mixed
