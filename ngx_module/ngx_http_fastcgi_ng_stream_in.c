@@ -229,6 +229,12 @@ ngx_http_fastcgi_ng_pull(ngx_http_fastcgi_ng_stream_t *st, ngx_chain_t *in,
     ngx_uint_t                   ready;
     ngx_http_fastcgi_ng_dest_t   dest;
 
+    if (st->state < NGX_HTTP_FASTCGI_NG_READY) {
+        /* what was posted is of a connection that has been given up */
+        ngx_http_fastcgi_ng_set(&st->read, 0);
+        return NGX_AGAIN;
+    }
+
     dest.chain = in;
     dest.pos = in->buf->last;
     dest.left = 0;

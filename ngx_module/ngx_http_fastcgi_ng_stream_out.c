@@ -229,6 +229,7 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
         }
 
         params->pos = params->start;
+        st->counted = 0;
         ngx_http_fastcgi_ng_stream_unlink(st, 0);
 
         return ngx_http_fastcgi_ng_pool_replace(st);

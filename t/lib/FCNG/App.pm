@@ -27,7 +27,8 @@ use strict;
 use warnings;
 use FCNG::App::Connection;
 use FCNG::App::Multiplex;
-use FCNG::Util qw(tmpdir wait_until keep_fd forget_fd close_kept spew);
+use FCNG::Util qw(tmpdir wait_until keep_fd forget_fd close_kept slurp
+    spew);
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use POSIX ();
@@ -118,6 +119,25 @@ sub stop {
 }
 
 sub restart { $_[0]->stop->start }
+
+# All of its processes at once, as if the machine had killed them: they cannot
+# tell that they closed.
+sub kill_all {
+    my ($self) = @_;
+    my $pid = delete $self->{pid};
+    kill KILL => -$pid;
+    FCNG::Util::end_child($pid, 'KILL');
+    # The others may need a moment, too, before what they had open is closed.
+    wait_until(5, sub {
+        !grep { slurp($_) =~ /^\d+ \(.*\) [^ZX] \d+ $pid /s }
+            glob '/proc/[0-9]*/stat';
+    });
+    forget_fd($self->{life});
+    close delete $self->{life};
+    $self->events;
+    $self->{totals}{close} = $self->{totals}{accept};
+    return $self;
+}
 
 sub DESTROY {
     my ($self) = @_;

@@ -17,8 +17,8 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(tmpdir free_port wait_until find_tool top out nobody
-    spawn run_bounded slurp spew random_bytes forget_fd keep_fd close_kept
-    note_line server_user built);
+    spawn run_bounded in_one_turn slurp spew random_bytes forget_fd keep_fd
+    close_kept note_line server_user built);
 
 my %children;              # pid => 1, of this process alone
 my $owner = $$;
@@ -215,6 +215,17 @@ sub run_bounded {
     delete $children{$pid};
     return ($status & 127 ? 128 + ($status & 127) : $status >> 8,
         slurp("$dir/out"), slurp("$dir/err"));
+}
+
+# What happens while a process stands still is one turn of its event loop.
+sub in_one_turn {
+    my ($pid, $code) = @_;
+    kill STOP => $pid;
+    wait_until(5, sub { slurp("/proc/$pid/stat") =~ /^\d+ \(.*\) T /s })
+        or die "process $pid does not stop\n";
+    my $result = $code->();
+    kill CONT => $pid;
+    return $result;
 }
 
 # Descriptors of this process that a forked child must not hold: else the
