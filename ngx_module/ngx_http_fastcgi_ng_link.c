@@ -408,8 +408,8 @@ ngx_http_fastcgi_ng_link_write(ngx_http_fastcgi_ng_link_t *link,
             size += slices[i].len;
         }
 
-        /* send() is quicker, but tests count the writes of a shared link */
-        sent = n == 1 && link->mux == NULL
+        /* for one piece send() is the quicker one */
+        sent = n == 1
                ? send(c->fd, slices[0].data, size, 0)
                : writev(c->fd, iov, n);
 

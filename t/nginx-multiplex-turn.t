@@ -1,37 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Requests that share a connection and come in one turn of nginx's event loop
-# leave in one write, with bodies or without: the system's own count of the
-# worker's writes says so.  If the connection is closed before that, they go,
-# with their bodies, to another one.
+# leave in one write, with bodies or without.  If the connection is closed
+# before that, they go, with their bodies, to another one.
 use strict;
 use warnings;
 use FCNG::App;
 use FCNG::HTTP ();
 use FCNG::Hosts;
-use FCNG::Util qw(slurp wait_until);
+use FCNG::Sends;
+use FCNG::Util qw(in_one_turn);
 use Test::More;
 
+my $missing = FCNG::Sends->missing;
+plan skip_all => $missing if $missing;
+
 my @body = ('a', '', 'bc', '', 'x' x 10_000, '');
-
-sub writes {
-    my ($pid) = @_;
-    return slurp("/proc/$pid/io") =~ /^syscw: (\d+)/m ? $1
-        : die "the system does not count writes\n";
-}
-
-# What happens while the worker stands still is one turn for it.
-sub in_one_turn {
-    my ($worker, $code) = @_;
-    kill STOP => $worker;
-    ok(wait_until(5, sub {
-        slurp("/proc/$worker/stat") =~ /^\d+ \(.*\) T /s;
-    }), 'the worker stands still');
-    $code->();
-    my $writes = writes($worker);
-    kill CONT => $worker;
-    return $writes;
-}
 
 sub send_all {
     my ($method, @clients) = @_;
@@ -48,8 +32,7 @@ sub are_answered {
     }
 }
 
-# A line for the log would be a write, too.
-FCNG::Hosts->each(only => 'nginx', log_level => 'warn', sub {
+FCNG::Hosts->each(only => 'nginx', sub {
     my ($host) = @_;
     my $app = FCNG::App->new(multiplex => sub {
         my ($r) = @_;
@@ -63,15 +46,17 @@ FCNG::Hosts->each(only => 'nginx', log_level => 'warn', sub {
     $host->location('/app/', app => $app, pool => { multiplex => 'on' });
     $host->status_at('/status');
     $host->server(nginx => "postpone_output 0;\n");
+    my $sends = FCNG::Sends->new($host);
     $host->start;
     my ($worker) = $host->workers;
     my @clients = map { $host->client } @body;
     $_->request_on('GET', '/app/now') for @clients;
     $app->forget;
 
-    my $before = in_one_turn($worker, sub { send_all('PUT', @clients) });
+    my $before = $sends->count;
+    in_one_turn($worker, sub { send_all('PUT', @clients) });
     ok($app->wait_event('request', count => scalar @body), 'all arrive');
-    is(writes($worker) - $before, 1, 'in one write');
+    is($sends->count - $before, 1, 'in one write');
     $app->open_gate('go');
     are_answered('one write', @clients);
     is(($app->counts)[0], 1, 'on one connection');

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # A library of t/shim that is loaded into a server and obeys a file of numbers
-# (FCNG::Failing, FCNG::Reads).
+# (FCNG::Failing, FCNG::Reads, FCNG::Sends).
 package FCNG::Shim;
 
 use strict;
