@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Requests that share a connection and come in one turn of nginx's event loop
-# leave in one write, with bodies or without.  If the connection is closed
-# before that, they go, with their bodies, to another one.
+# leave in one write, with bodies or without, up to 64 KiB of them.  If the
+# connection is closed before that, they go, with their bodies, to another one.
 use strict;
 use warnings;
 use FCNG::App;
@@ -16,19 +16,23 @@ my $missing = FCNG::Sends->missing;
 plan skip_all => $missing if $missing;
 
 my @body = ('a', '', 'bc', '', 'x' x 10_000, '');
+my @large = map { $_ x 16_384 } 'a' .. 'f';
 
 sub send_all {
-    my ($method, @clients) = @_;
-    $clients[$_]->send(FCNG::HTTP::head($body[$_] eq '' ? 'GET' : $method,
-        '/app/later', length => length $body[$_] || undef) . $body[$_])
-        for 0 .. $#clients;
+    my ($method, $bodies, @clients) = @_;
+    for my $n (0 .. $#clients) {
+        my $body = $bodies->[$n];
+        $clients[$n]->send(FCNG::HTTP::head($body eq '' ? 'GET' : $method,
+            '/app/later', length => length $body || undef) . $body);
+    }
 }
 
 sub are_answered {
-    my ($what, @clients) = @_;
+    my ($what, $bodies, @clients) = @_;
     for my $n (0 .. $#clients) {
         my $r = $clients[$n]->response;
-        is("$r->{status} $r->{body}", "200 $body[$n]", "$what: client $n");
+        ok($r->{status} == 200 && $r->{body} eq $bodies->[$n],
+            "$what: client $n") or diag("$r->{status} $r->{size} bytes");
     }
 }
 
@@ -37,15 +41,18 @@ FCNG::Hosts->each(only => 'nginx', sub {
     my $app = FCNG::App->new(multiplex => sub {
         my ($r) = @_;
         return $r->text('now') if $r->action eq 'now';
-        return $r->at('go', sub { $r->text($r->body) })
-            if $r->action eq 'later';
+        if ($r->action eq 'later') {
+            $r->note('whole');
+            return $r->at('go', sub { $r->text($r->body) });
+        }
         # Has an answer that does not end.
         $r->queue("Content-Type: text/plain\r\n\r\n");
         $r->at('cut', sub { $r->conn->close });
     });
     $host->location('/app/', app => $app, pool => { multiplex => 'on' });
     $host->status_at('/status');
-    $host->server(nginx => "postpone_output 0;\n");
+    $host->server(nginx => "postpone_output 0;\n"
+        . "client_body_buffer_size 16k;\n");
     my $sends = FCNG::Sends->new($host);
     $host->start;
     my ($worker) = $host->workers;
@@ -54,11 +61,20 @@ FCNG::Hosts->each(only => 'nginx', sub {
     $app->forget;
 
     my $before = $sends->count;
-    in_one_turn($worker, sub { send_all('PUT', @clients) });
-    ok($app->wait_event('request', count => scalar @body), 'all arrive');
+    in_one_turn($worker, sub { send_all('PUT', \@body, @clients) });
+    ok($app->wait_event('whole', count => scalar @body), 'all arrive');
     is($sends->count - $before, 1, 'in one write');
     $app->open_gate('go');
-    are_answered('one write', @clients);
+    are_answered('one write', \@body, @clients);
+
+    # No write has more than the record of a body that takes it over 64 KiB.
+    $app->close_gate('go')->forget;
+    $before = $sends->count;
+    in_one_turn($worker, sub { send_all('PUT', \@large, @clients) });
+    ok($app->wait_event('whole', count => scalar @large), 'all arrive');
+    is($sends->count - $before, 2, 'in two writes');
+    $app->open_gate('go');
+    are_answered('larger bodies', \@large, @clients);
     is(($app->counts)[0], 1, 'on one connection');
 
     for my $method (qw(PUT POST)) {
@@ -67,10 +83,10 @@ FCNG::Hosts->each(only => 'nginx', sub {
         $held->request_on('GET', '/app/held', part => 1);
         $app->forget;
         in_one_turn($worker, sub {
-            send_all($method, @clients);
+            send_all($method, \@body, @clients);
             $app->open_gate('cut')->wait_event('close');
         });
-        are_answered("$method, the connection was cut", @clients);
+        are_answered("$method, the connection was cut", \@body, @clients);
         $held->close;
         $app->close_gate('cut');
     }

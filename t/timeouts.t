@@ -10,6 +10,7 @@ use warnings;
 use FCNG::App;
 use FCNG::HTTP ();
 use FCNG::Hosts;
+use FCNG::Sampler;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -93,14 +94,27 @@ FCNG::Hosts->each(sub {
     $host->expect(qr/\[crit\].*connect\(\) to unix:/);
     $host->start;
 
+    # A machine that stood still for half of the time shows nothing: again.
+    my $ask = sub {
+        my ($path, %more) = @_;
+        for (1 .. 5) {
+            $host->mark_log;
+            my $delays = FCNG::Sampler->delays;
+            my $start = time;
+            my $r = $host->request($more{body} ? 'POST' : 'GET', $path,
+                seconds => 8, %more);
+            my $took = time - $start;
+            my ($most) = $delays->stop;
+            return ($r, $took) if $most < 0.3;
+            note("$path: this process woke up $most s late");
+        }
+        die "the machine stands still again and again\n";
+    };
+
     # Asked for at |path|, within its time, with |status|; the log says why.
     my $expect = sub {
         my ($what, $path, $status, %more) = @_;
-        $host->mark_log;
-        my $start = time;
-        my $r = $host->request($more{body} ? 'POST' : 'GET', $path,
-            seconds => 8, %more);
-        my $took = time - $start;
+        my ($r, $took) = $ask->($path, %more);
         if ($status) { is($r->{status}, $status, "$what: $status") }
         else { ok(!$r->{complete}, "$what: is broken off") }
         ok($took > 0.5 && $took < 2, "$what: in time") or diag("$took s");

@@ -203,6 +203,7 @@ sub start {
         die $self->name . " does not start:\n$said\n"
             if $said !~ /Address already in use/ || $try == 5;
         $self->{port} = free_port();
+        $self->expect(qr/Address already in use|still could not bind/);
     }
     $self->baseline;
     return $self;

@@ -58,6 +58,14 @@ sub command {
         '-c', "$self->{dir}/nginx.conf");
 }
 
+# It waits for events, the processes that look after a cache do, too.
+sub is_up {
+    my ($self, $pid) = @_;
+    return slurp("/proc/$pid/stat") =~ /^\d+ \(.*\) S /s
+        && (($ENV{FCNG_NGINX_EVENTS} // 'epoll') ne 'epoll'
+            || FCNG::Host::has_open($pid, 'anon_inode:[eventpoll]'));
+}
+
 # nginx -t: (exit code, what it said).
 sub test_conf {
     my ($self) = @_;
