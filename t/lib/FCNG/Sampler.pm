@@ -45,29 +45,35 @@ sub delays {
 sub start {
     my ($class, $pause, $code) = @_;
     my $self = bless { file => tmpdir() . '/seen' }, $class;
+    my $stop = 0;
+    local $SIG{TERM} = sub { $stop = 1 };
     my $pid = $self->{pid} = fork // die "fork: $!\n";
     if ($pid) {
         FCNG::Util::adopt($pid);
         return $self;
     }
     close_kept(-1);
-    my $stop = 0;
-    local $SIG{TERM} = sub { $stop = 1 };
     my ($most, $samples) = (0, 0);
-    while (!$stop) {
-        my $now = $code->();
-        $most = $now if $now > $most;
-        $samples++;
-        sleep $pause if $pause;
-    }
-    spew($self->{file}, "$most $samples");
+    # Whatever goes wrong: this process must not go on as the test.
+    my $ended = eval {
+        while (!$stop) {
+            my $now = $code->();
+            $most = $now if $now > $most;
+            $samples++;
+            sleep $pause if $pause;
+        }
+        1;
+    };
+    spew($self->{file}, $ended ? "$most $samples" : "died: $@");
     POSIX::_exit(0);
 }
 
 sub stop {
     my ($self) = @_;
     FCNG::Util::end_child($self->{pid}, 'TERM');
-    return split / /, slurp($self->{file});
+    my $said = slurp($self->{file});
+    die "the sampler $said\n" if $said !~ /^[\d.e-]+ \d+$/;
+    return split / /, $said;
 }
 
 # The server's ends of connections to an application: inodes for a Unix
@@ -104,7 +110,12 @@ sub unix_peers {
     send $diag->{socket}, pack('LSSLL CCxxLLLLL', 40, 20, 0x301, 1, 0,
         AF_UNIX, 0, 1 << 1 | 1 << 10, 0, 13, 0, 0), 0 or die "sock_diag: $!\n";
     my @peers;
-    while (defined recv $diag->{socket}, my $bytes, 1 << 20, 0) {
+    while (1) {
+        my $bytes;
+        if (!defined recv $diag->{socket}, $bytes, 1 << 20, 0) {
+            next if $!{EINTR}; # the end of sampling
+            die "sock_diag: $!\n";
+        }
         while (length $bytes >= 16) {
             my ($length, $type) = unpack 'LS', $bytes;
             return @peers if $type == 3;
@@ -113,7 +124,6 @@ sub unix_peers {
             substr $bytes, 0, $length + 3 & ~3, '';
         }
     }
-    die "sock_diag: $!\n";
 }
 
 # The inodes of the other ends, if this one is the application's.
