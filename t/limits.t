@@ -217,7 +217,8 @@ sub unwoken {
         $most = max($most, time - $from);
     }
     is($ok, 30, 'requests in many processes');
-    cmp_ok($most, '<', 1, sprintf 'none waits long: %.3f s', $most);
+    # Else for the time that a connection may be idle.
+    cmp_ok($most, '<', 5, sprintf 'none waits long: %.3f s', $most);
     cmp_ok(($app->counts)[0], '>', 10, 'the connection changed hands');
     $host->reload if $host->reloads; # closes what is idle
 }
