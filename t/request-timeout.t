@@ -130,9 +130,8 @@ FCNG::Hosts->each(sub {
             my $from = time;
             my $client = $host->client;
             my $r = $client->request_on('GET', $path, part => 1);
-            for (1 .. $reads * 60) {
-                $client->rest(bytes => $r->{size} + 10_000, seconds => 1);
-                last if $client->{eof};
+            while ($reads && !$client->{eof} && time < $from + 1.5) {
+                $client->rest(bytes => $r->{size} + 10_000, seconds => 0.5);
                 sleep 0.05;
             }
             $ended->($what);
