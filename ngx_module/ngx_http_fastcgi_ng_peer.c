@@ -473,11 +473,13 @@ void
 ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
 {
     uint64_t                     failures;
+    ngx_uint_t                   shared;
     ngx_http_fastcgi_ng_link_t  *link;
     ngx_http_fastcgi_ng_pool_t  *pool;
 
     link = st->link;
     pool = st->pool;
+    shared = link->mux != NULL;
 
     st->reserved = 0;
     st->connect_err = 0;
@@ -498,9 +500,10 @@ ngx_http_fastcgi_ng_pool_connected(ngx_http_fastcgi_ng_stream_t *st)
                       fcng_msg_tag(FCNG_MSG_UP), &pool->name, failures);
     }
 
+    /* closes the link if the request cannot be sent at all */
     ngx_http_fastcgi_ng_stream_ready(st, link);
 
-    if (link->mux) {
+    if (shared) {
         /* others have waited for it */
         ngx_http_fastcgi_ng_pool_run(pool);
     }
