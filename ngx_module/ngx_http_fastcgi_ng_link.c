@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The real connection: opening, one writev out, one read in, and what happens
+ * The real connection: opening, one write out, one read in, and what happens
  * on it while no stream owns it.  One that streams share goes on in mux.c.
  *
  * An exclusive link is in one of four states: connecting (its stream waits, or

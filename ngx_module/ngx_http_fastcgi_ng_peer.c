@@ -583,6 +583,9 @@ ngx_http_fastcgi_ng_pool_replace(ngx_http_fastcgi_ng_stream_t *st)
 {
     ngx_int_t  rc;
 
+    st->counted = 0;
+    fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
+
     st->ctx->reused = 0;
     st->ctx->fresh = 1;
     st->request->upstream->peer.cached = 0;
@@ -600,10 +603,7 @@ void
 ngx_http_fastcgi_ng_pool_moved(ngx_http_fastcgi_ng_stream_t *st)
 {
     st->link = NULL;
-    st->counted = 0;
     st->state = NGX_HTTP_FASTCGI_NG_WAITING;
-
-    fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
 
     ngx_http_fastcgi_ng_stream_sent(st);
     ngx_http_fastcgi_ng_go_on(st,

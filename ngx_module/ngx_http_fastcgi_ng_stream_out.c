@@ -218,7 +218,6 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
                       "%s: the %sconnection was closed, another one is used",
                       fcng_msg_tag(FCNG_MSG_STALE),
                       ctx->reused ? "kept " : "");
-        fcng_pool_count(st->pool->fcng, FCNG_COUNT_STALE);
 
         if (ctx->reused) {
             ngx_http_fastcgi_ng_link_was_closed(st->link);
@@ -229,7 +228,6 @@ ngx_http_fastcgi_ng_write_failed(ngx_http_fastcgi_ng_stream_t *st,
         }
 
         params->pos = params->start;
-        st->counted = 0;
         ngx_http_fastcgi_ng_stream_unlink(st, 0);
 
         return ngx_http_fastcgi_ng_pool_replace(st);

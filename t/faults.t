@@ -135,40 +135,21 @@ sub judge {
     return "$cell->{method} $cell->{path}: " . join ', ', @faults;
 }
 
-# Asks for them, so many at once; those that went wrong: [cell, faults, log].
-sub ask {
-    my ($host, $app, $at_once, @cells) = @_;
-    $host->mark_log;
-    $app->asked;
-    my @got = FCNG::Many::run($host->port, $at_once, 15 * $slow,
-        map { [@$_{qw(method path body lane)}] } @cells);
-    my $asked = $app->asked;
-    my $said = by_path($host->new_log);
-    return map {
-        my $path = $cells[$_]{path};
-        my $log = $said->{$path} // '';
-        my $faults = judge($cells[$_], $got[$_], $asked->{$path} // 0, $log);
-        $faults ? [$cells[$_], $faults, $log] : ();
-    } 0 .. $#cells;
-}
-
-# It has a second for its answer, as those that stall have: the application,
-# which serves all of the group at the same time, may have been late.
-sub was_late {
-    my ($cell, undef, $log) = @{ $_[0] };
-    return $cell->{fault} eq 'stall' && $log =~ /FCNG003|upstream timed out/
-        && !grep { $_->{is} ne 'whole' } wanted($cell);
-}
-
 sub group {
     my ($host, $app, @group) = @_;
     my @cells = cells(@group);
+    $host->mark_log;
+    $app->asked;
     my $start = time;
-    my @failed = ask($host, $app, $at_once{$group[3]}, @cells);
-    my @late = grep { was_late($_) } @failed;
-    note(@late . ' again, by themselves') if @late;
-    my @wrong = map { $_->[1] } (grep { !was_late($_) } @failed),
-        ask($host, $app, 4, map { $_->[0] } @late);
+    my @got = FCNG::Many::run($host->port, $at_once{$group[3]}, 15 * $slow,
+        map { [@$_{qw(method path body lane)}] } @cells);
+    my $asked = $app->asked;
+    my $said = by_path($host->new_log);
+    my @wrong = map {
+        my $path = $cells[$_]{path};
+        judge($cells[$_], $got[$_], $asked->{$path} // 0,
+            $said->{$path} // '');
+    } 0 .. $#cells;
     my $what = join ' ', grep { length } @group;
     ok(!@wrong, "$what: " . @cells . ' cells')
         or diag(scalar(@wrong) . " wrong:\n", join "\n",

@@ -181,7 +181,7 @@ sub queue {
     $holder = $host->client;
     $holder->send(FCNG::HTTP::head('GET', '/queue/hold'));
     ok($app->wait_event('holding', count => 3), 'taken once more');
-    my @took;
+    my $took = 0;
     for my $n (1 .. 10) {
         my $client = $host->client;
         $client->send(FCNG::HTTP::head('GET', '/queue/x'));
@@ -190,10 +190,9 @@ sub queue {
         $client->close;
         my $from = time;
         wait_until(3, sub { $waits->() == 0 }) or diag("$n does not leave");
-        push @took, time - $from;
+        $took += time - $from;
     }
-    my $usual = (sort { $a <=> $b } @took)[5];
-    cmp_ok($usual, '<', 0.05, sprintf 'one leaves in %.3f s', $usual);
+    cmp_ok($took, '<', 0.5, sprintf 'ten leave in %.3f s', $took);
     $app->open_gate('release');
     is($holder->response(seconds => 5)->{status}, 200, 'served');
     $holder->close;

@@ -7,71 +7,10 @@ use strict;
 use warnings;
 use FCNG::App;
 use FCNG::Hosts;
-use FCNG::Sampler;
-use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(time);
 
 use constant LATE => 0.2;
-
-# in_time(what, code): the code adds to a list how late each piece came.  What
-# the machine is late itself, does not count.
-sub in_time {
-    my ($what, $code) = @_;
-    my $delays = FCNG::Sampler->delays;
-    $code->(\my @late);
-    my ($delay) = $delays->stop;
-    my $most = max @late;
-    cmp_ok($most, '<', LATE + 2 * $delay,
-        sprintf "P15: $what: %d pieces, %.3f s", scalar @late, $most);
-}
-
-# What the application writes, piece by piece.
-sub listens {
-    my ($host, $app, $what, $late) = @_;
-    $app->forget;
-    $app->close_gate($_) for 'end', map { "piece$_" } 1 .. 5;
-    my $client = $host->client;
-    my $r = $client->request_on('GET', "/app/$what", part => 1, seconds => 5);
-    is($r->{status}, 200, "$what: the head comes alone");
-    my $written = $app->wait_event('written');
-    push @$late, $r->{head_at} - $written->{at};
-    for my $n (1 .. 5) {
-        $app->open_gate("piece$n");
-        $client->rest(bytes => 4 * $n, seconds => 5);
-        my $at = time;
-        is($r->{body}, join('', map { "abc$_" } 1 .. $n),
-            "piece $n before the next is written");
-        $written = $app->wait_event('written', count => $n + 1);
-        push @$late, $at - $written->{at};
-    }
-    $app->open_gate('end');
-    $client->rest(seconds => 5);
-    ok($r->{complete}, "$what: complete");
-    $client->close;
-}
-
-# A conversation: each piece of the body is answered before the next one.
-sub talks {
-    my ($host, $what, $how, $late) = @_;
-    my $client = $host->client;
-    $client->send(FCNG::HTTP::head('POST', '/app/talk', %$how));
-    my $heard = '';
-    for my $n (1 .. 5) {
-        my $piece = "say$n";
-        my $at = time;
-        $client->send($how->{chunked} ? FCNG::HTTP::chunk($piece) : $piece);
-        $heard .= "re: $piece";
-        $client->response(part => 1, seconds => 5) if $n == 1;
-        $client->rest(bytes => length $heard, seconds => 5);
-        is($client->{response}{body}, $heard, "$what: piece $n is answered");
-        push @$late, (time - $at) / 2; # both ways
-    }
-    $client->send("0\r\n\r\n") if $how->{chunked};
-    $client->rest(seconds => 5);
-    ok($client->{response}{complete}, "$what: complete");
-    $client->close;
-}
 
 FCNG::Hosts->each(sub {
     my ($host) = @_;
@@ -101,10 +40,54 @@ FCNG::Hosts->each(sub {
     $host->start;
 
     for my $what (qw(close length)) {
-        in_time($what, sub { listens($host, $app, $what, @_) });
+        $app->forget;
+        $app->close_gate($_) for 'end', map { "piece$_" } 1 .. 5;
+        my $client = $host->client;
+        my $r = $client->request_on('GET', "/app/$what", part => 1,
+            seconds => 5);
+        is($r->{status}, 200, "$what: the head comes alone");
+        my $written = $app->wait_event('written');
+        cmp_ok($r->{head_at} - $written->{at}, '<', LATE,
+            'in time');
+        for my $n (1 .. 5) {
+            $app->open_gate("piece$n");
+            $client->rest(bytes => 4 * $n, seconds => 5);
+            my $at = time;
+            is($r->{body}, join('', map { "abc$_" } 1 .. $n),
+                "piece $n before the next is written");
+            $written = $app->wait_event('written', count => $n + 1);
+            cmp_ok($at - $written->{at}, '<', LATE, 'P15: in time');
+        }
+        $app->open_gate('end');
+        $client->rest(seconds => 5);
+        ok($r->{complete}, "$what: complete");
+        $client->close;
     }
-    in_time('with Content-Length', sub {
-        talks($host, 'with Content-Length', { length => 20 }, @_);
-    });
-    in_time('chunked', sub { talks($host, 'chunked', { chunked => 1 }, @_) });
+
+    # A conversation: each piece of the body is answered before the next one.
+    my @talk = (['with Content-Length', length => 20],
+        ['chunked', chunked => 1]);
+    for (@talk) {
+        my ($what, @how) = @$_;
+        my %how = @how;
+        my $client = $host->client;
+        $client->send(FCNG::HTTP::head('POST', '/app/talk', @how));
+        my $heard = '';
+        for my $n (1 .. 5) {
+            my $piece = "say$n";
+            my $at = time;
+            $client->send($how{chunked} ? FCNG::HTTP::chunk($piece)
+                : $piece);
+            $heard .= "re: $piece";
+            $client->response(part => 1, seconds => 5) if $n == 1;
+            $client->rest(bytes => length $heard, seconds => 5);
+            is($client->{response}{body}, $heard,
+                "$what: piece $n is answered");
+            cmp_ok(time - $at, '<', 2 * LATE, 'in time');
+        }
+        $client->send("0\r\n\r\n") if $how{chunked};
+        $client->rest(seconds => 5);
+        ok($client->{response}{complete}, "$what: complete");
+        $client->close;
+    }
 });
