@@ -30,7 +30,7 @@ out/apps/%: t/apps/%.c
 	$(Q)$(CC) -std=gnu11 $(FCNG_WARN) -O2 -g -o $@ $< $(APP_LIBS)
 
 # What a test preloads into a server.
-out/apps/%.so: t/shim/%.c
+out/apps/%.so: t/shim/%.c t/shim/control.h
 	$(say) '  SHIM    $@'
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(FCNG_WARN) -O2 -g -fPIC -shared -o $@ $< -ldl

@@ -12,16 +12,15 @@
  *                       their path
  */
 #define _GNU_SOURCE
+#include "control.h"
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -60,22 +59,13 @@ static char *keep(const char *name)
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *file = getenv("FCNG_FAIL_CONTROL");
-
     *(void **)&real_write = dlsym(RTLD_NEXT, "write");
     *(void **)&real_writev = dlsym(RTLD_NEXT, "writev");
     *(void **)&real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
     *(void **)&real_pwritev = dlsym(RTLD_NEXT, "pwritev64");
     module = keep("FCNG_FAIL_MODULE");
     files = keep("FCNG_FAIL_FILES");
-    if (file != NULL) {
-        int fd = open(file, O_RDWR | O_CLOEXEC);
-        void *at = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, fd, 0);
-
-        control = at != MAP_FAILED ? at : NULL;
-        close(fd);
-    }
+    control = map_control("FCNG_FAIL_CONTROL", sizeof(*control));
 }
 
 /* --- memory --- */

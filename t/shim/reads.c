@@ -9,16 +9,15 @@
  *                       concerned
  */
 #define _GNU_SOURCE
+#include "control.h"
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -40,20 +39,12 @@ static ssize_t (*real_pread)(int, void *, size_t, off_t);
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *file = getenv("FCNG_READS_CONTROL");
     const char *part = getenv("FCNG_READS_FILES");
 
     *(void **)&real_pread = dlsym(RTLD_NEXT, "pread64");
     /* A server may write its title over the environment. */
     files = part != NULL ? strdup(part) : NULL;
-    if (file != NULL) {
-        int fd = open(file, O_RDWR | O_CLOEXEC);
-        void *at = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, fd, 0);
-
-        control = at != MAP_FAILED ? at : NULL;
-        close(fd);
-    }
+    control = map_control("FCNG_READS_CONTROL", sizeof(*control));
 }
 
 static bool concerned(int fd)

@@ -7,11 +7,9 @@
  *                       all processes of the server map
  */
 #define _GNU_SOURCE
+#include "control.h"
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -25,20 +23,11 @@ static ssize_t (*real_writev)(int, const struct iovec *, int);
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *file = getenv("FCNG_SENDS_CONTROL");
-
     *(void **)&real_send = dlsym(RTLD_NEXT, "send");
     *(void **)&real_sendmsg = dlsym(RTLD_NEXT, "sendmsg");
     *(void **)&real_write = dlsym(RTLD_NEXT, "write");
     *(void **)&real_writev = dlsym(RTLD_NEXT, "writev");
-    if (file != NULL) {
-        int fd = open(file, O_RDWR | O_CLOEXEC);
-        void *at = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, fd, 0);
-
-        count = at != MAP_FAILED ? at : NULL;
-        close(fd);
-    }
+    count = map_control("FCNG_SENDS_CONTROL", sizeof(*count));
 }
 
 static void note(int fd)

@@ -28,14 +28,11 @@ sub missing {
 sub new {
     my ($class, $host, %how) = @_;
     my $dir = $host->dir;
-    my $self = $class->SUPER::new($host, (0) x 4, $how{count} ? 1 : 0,
-        (0) x 5);
-    $host->{env} = { LD_PRELOAD => $host->module_copy($class->shim),
-        FCNG_FAIL_CONTROL => $self->{file},
+    return $class->SUPER::new($host, 'FCNG_FAIL_CONTROL', {
         # APR looks for a folder with space elsewhere.
         FCNG_FAIL_FILES => "$dir/tmp/:/apr-tmp.:/fastcgi-ng.",
-        $how{module} ? (FCNG_FAIL_MODULE => $how{module}) : () };
-    return $self;
+        $how{module} ? (FCNG_FAIL_MODULE => $how{module}) : () },
+        (0) x 4, $how{count} ? 1 : 0, (0) x 5);
 }
 
 sub alloc { $_[0]->put(1, 0)->put(0, $_[1]) }

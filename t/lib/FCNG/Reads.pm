@@ -27,13 +27,8 @@ sub missing {
 
 sub new {
     my ($class, $host, @files) = @_;
-    my $self = $class->SUPER::new($host, (0) x 8);
-    # The runtime of a sanitizer calls what stands behind it.
-    $host->{env} = { LD_PRELOAD => join(':', $ENV{FCNG_PRELOAD} || (),
-            $host->module_copy($class->shim)),
-        FCNG_READS_CONTROL => $self->{file},
-        FCNG_READS_FILES => join(':', @files) };
-    return $self;
+    return $class->SUPER::new($host, 'FCNG_READS_CONTROL',
+        { FCNG_READS_FILES => join(':', @files) }, (0) x 8);
 }
 
 sub hold { $_[0]->put(0, 1) }

@@ -14,12 +14,7 @@ sub library { 'sends.so' }
 
 sub new {
     my ($class, $host) = @_;
-    my $self = $class->SUPER::new($host, 0);
-    # The runtime of a sanitizer calls what stands behind it.
-    $host->{env} = { LD_PRELOAD => join(':', $ENV{FCNG_PRELOAD} || (),
-            $host->module_copy($class->shim)),
-        FCNG_SENDS_CONTROL => $self->{file} };
-    return $self;
+    return $class->SUPER::new($host, 'FCNG_SENDS_CONTROL', {}, 0);
 }
 
 sub count { $_[0]->read_at(0) }

@@ -20,12 +20,17 @@ sub shim {
     return ($ENV{FCNG_APPS} || top() . '/out/apps') . '/' . $class->library;
 }
 
+# The library finds the file of |numbers| by the variable |control|, and |env|.
 sub new {
-    my ($class, $host, @numbers) = @_;
+    my ($class, $host, $control, $env, @numbers) = @_;
     my $self = bless { file => $host->dir . '/tmp/' . $class->library
             . '.control' }, $class;
     spew($self->{file}, pack 'l*', @numbers);
     chmod 0666, $self->{file};
+    # The runtime of a sanitizer calls what stands behind it.
+    $host->{env} = { LD_PRELOAD => join(':', $ENV{FCNG_PRELOAD} || (),
+            $host->module_copy($class->shim)),
+        $control => $self->{file}, %$env };
     return $self;
 }
 
