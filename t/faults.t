@@ -85,13 +85,16 @@ sub cells {
         for my $n (FCNG::Faults::places($name, $which)) {
             next if $fault =~ /^flip/ && $n >= length $bytes;
             my $way = "$where-" . $lane++ % $mode->{lanes};
-            my $path = "/$way" . ($fault eq 'stall' ? '-stall' : '')
-                . "/$name/$fault/$n";
-            $path .= '/part' if $sends eq 'part';
-            push @cells, { path => $path, fault => $fault, n => $n,
+            my $cell = { fault => $fault, n => $n,
                 name => $name, method => $sends ? 'POST' : 'GET',
                 body => $sends ? $body : undef,
                 lane => $mode->{alone} ? $way : undef };
+            # What is answered before it stalls has all the time it needs.
+            my $waits = $fault eq 'stall'
+                && grep { $_->{is} ne 'whole' } wanted($cell);
+            $cell->{path} = "/$way" . ($waits ? '-stall' : '')
+                . "/$name/$fault/$n" . ($sends eq 'part' ? '/part' : '');
+            push @cells, $cell;
         }
     }
     return @cells;

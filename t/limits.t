@@ -208,17 +208,24 @@ sub unwoken {
     like($host->wait_log(qr/descriptors for/), qr/descriptors for 7 of 30 /,
         'the log tells it');
     # Whoever has the connection keeps it until another process asks.
-    my ($most, $ok) = (0, 0);
-    for my $n (1 .. 30) {
-        # A while ago, or just now.
-        sleep 0.3 if $n <= 10;
-        my $from = time;
-        $ok += $host->get('/app/x', seconds => 10)->{status} == 200;
-        $most = max($most, time - $from);
+    # A machine that was disturbed is asked again; who does not look, does not
+    # each time.
+    my $most;
+    for my $measured (1 .. 3) {
+        my $ok = 0;
+        $most = 0;
+        for my $n (1 .. 30) {
+            # A while ago, or just now.
+            sleep 0.3 if $n <= 10;
+            my $from = time;
+            $ok += $host->get('/app/x', seconds => 10)->{status} == 200;
+            $most = max($most, time - $from);
+        }
+        is($ok, 30, 'requests in many processes');
+        last if $most < 1;
+        note(sprintf 'one waited %.3f s', $most);
     }
-    is($ok, 30, 'requests in many processes');
-    # Else for the time that a connection may be idle.
-    cmp_ok($most, '<', 5, sprintf 'none waits long: %.3f s', $most);
+    cmp_ok($most, '<', 1, sprintf 'none waits long: %.3f s', $most);
     cmp_ok(($app->counts)[0], '>', 10, 'the connection changed hands');
     $host->reload if $host->reloads; # closes what is idle
 }
